@@ -1,0 +1,52 @@
+"""The command line: `seed-grpo COMMAND`. Exit status 0 on success, 1 on failure, 2 on bad usage.
+
+A command is a module in `seed_grpo.commands`; its heavy imports stay inside its functions.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from seed_grpo.commands import analyze
+from seed_grpo.errors import SeedGrpoError
+from seed_grpo.version import __version__
+
+app = typer.Typer(
+    name="seed-grpo",
+    help="SEED-GRPO on verl: train, evaluate, analyze. Start with `seed-grpo doctor`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("analyze")(analyze.analyze)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"seed-grpo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run one command; a `SeedGrpoError` becomes one line on standard error and an exit status."""
+    try:
+        app()
+    except SeedGrpoError as error:
+        if os.environ.get("SEED_GRPO_TRACEBACK"):
+            raise
+        print(f"seed-grpo: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Hydra configuration, found as `pkg://seed_grpo.configs`."""
