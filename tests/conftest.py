@@ -1,0 +1,19 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real benchmark files; a test that needs it is skipped, with the reason, where it is absent."""
+    folder = Path(os.environ.get("SEED_GRPO_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "math500.jsonl").is_file():
+        pytest.skip(f"the benchmark files are not at {folder}; SEED_GRPO_DATA names another folder")
+    return folder
