@@ -32,6 +32,7 @@ class MethodSettings:
             (`shared`), or takes no part in the entropy (`drop`).
         grade_level: the level at which an answer is compared with the gold answer; never finer than `cluster_level`,
             so that a cluster is right or wrong as a whole.
+        answer_template: where a response holds its answer (`seed_grpo.answers`).
     """
 
     enabled: bool = True
@@ -44,6 +45,7 @@ class MethodSettings:
     cluster_level: str = "exact"
     no_answer: str = "singleton"
     grade_level: str = "symbolic"
+    answer_template: str = "boxed"
 
     def __post_init__(self) -> None:
         check_weighting(self.alpha, self.form, self.gamma)

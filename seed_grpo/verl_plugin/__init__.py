@@ -1,0 +1,93 @@
+"""The plugin: verl imports this module in every process that imports verl (entry point group `verl.plugins`).
+
+verl runs it while `verl/__init__` is still executing, in trainers and in the smallest worker alike, so nothing heavy
+may happen here: each registration waits until verl itself has imported the registry that it goes into. verl hides an
+error of this module at log level DEBUG; `registered()` says whether all of it took place.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from wrapt import when_imported
+
+ESTIMATOR = "seed_grpo"
+TRAINER_MODES = {
+    "seed_grpo_sync": "sync",
+    "seed_grpo_colocate_async": "colocate_async",
+    "seed_grpo_separate_async": "separate_async",
+}
+"""Our trainer modes, and the mode of verl that each extends."""
+REWARD_MANAGER = "seed_grpo"
+CPU_PLATFORM = "cpu"
+HF_ROLLOUT = "hf"
+
+
+@when_imported("verl.plugin.platform.platform_manager")
+def _register_platform(module: ModuleType) -> None:
+    from seed_grpo.verl_plugin.cpu_platform import PlatformCPU
+
+    module.PlatformRegistry.register(CPU_PLATFORM)(PlatformCPU)
+
+
+@when_imported("verl.trainer.ppo.core_algos")
+def _register_estimator(module: ModuleType) -> None:
+    from seed_grpo.verl_plugin.estimator import compute_seed_grpo_advantage
+
+    module.register_adv_est(ESTIMATOR)(compute_seed_grpo_advantage)
+
+
+@when_imported("verl.trainer.ppo.v1")
+def _register_trainers(module: ModuleType) -> None:
+    # Not under the name trainer_base: its own module imports the modes that our trainers extend.
+    import seed_grpo.verl_plugin.trainer  # noqa: F401
+
+
+@when_imported("verl.experimental.reward_loop.reward_manager")
+def _register_reward_manager(module: ModuleType) -> None:
+    from seed_grpo.verl_plugin.reward import SeedGrpoRewardManager
+
+    module.register(REWARD_MANAGER)(SeedGrpoRewardManager)
+
+
+@when_imported("verl.workers.rollout.replica")
+def _register_rollout_server(module: ModuleType) -> None:
+    def load() -> type:
+        from seed_grpo.verl_plugin.hf_rollout import HFReplica
+
+        return HFReplica
+
+    module.RolloutReplicaRegistry.register(HF_ROLLOUT, load)
+
+
+@when_imported("verl.workers.rollout.base")
+def _register_rollout_adapter(module: ModuleType) -> None:
+    # verl has a registration function for servers but only a table for their adapters.
+    module._ROLLOUT_REGISTRY[(HF_ROLLOUT, "async")] = "seed_grpo.verl_plugin.hf_rollout.HFServerAdapter"
+
+
+@when_imported("verl.workers.engine")
+def _register_engine(module: ModuleType) -> None:
+    # verl's FSDP engine runs on a CPU as it is; it is only registered for accelerators.
+    module.EngineRegistry.register(model_type="language_model", backend=["fsdp", "fsdp2"], device="cpu")(
+        module.FSDPEngineWithLMHead
+    )
+
+
+def registered() -> dict[str, bool]:
+    """Whether each part of the plugin is registered in this process. Imports verl's trainer, which takes seconds."""
+    from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER as reward_managers
+    from verl.plugin.platform.platform_manager import PlatformRegistry
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+    from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
+    from verl.workers.rollout.base import _ROLLOUT_REGISTRY
+    from verl.workers.rollout.replica import RolloutReplicaRegistry
+
+    return {
+        f"advantage estimator {ESTIMATOR}": ESTIMATOR in ADV_ESTIMATOR_REGISTRY,
+        **{f"trainer mode {mode}": mode in TRAINER_REGISTRY for mode in TRAINER_MODES},
+        f"reward manager {REWARD_MANAGER}": REWARD_MANAGER in reward_managers,
+        f"platform {CPU_PLATFORM}": PlatformRegistry.get(CPU_PLATFORM) is not None,
+        f"rollout {HF_ROLLOUT}": HF_ROLLOUT in RolloutReplicaRegistry._registry
+        and (HF_ROLLOUT, "async") in _ROLLOUT_REGISTRY,
+    }

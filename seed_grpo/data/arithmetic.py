@@ -1,0 +1,60 @@
+"""The quickstart's problems: sums of graded difficulty, so that prompts differ in how sure a small model is of them.
+
+Level 1 adds two digits, level 2 a number below 100 and a digit, level 3 two numbers below 100 without a carry, level 4
+with a carry, level 5 a number below 1000 and one below 100.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+LEVELS = (1, 2, 3, 4)
+SPLITS = {"test": 256, "dev": 128, "warm_start": 5000, "train": 3000}
+"""Problems in each split; no problem stands in two of them."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A sum, its answer, its level."""
+
+    problem: str
+    answer: str
+    level: int
+
+    @property
+    def solution(self) -> str:
+        """The response that a model is warm-started on."""
+        return f"\\boxed{{{self.answer}}}"
+
+
+def problems(split: str, seed: int = 0) -> list[Problem]:
+    """The problems of a split. The split is the same for every seed; the seed only changes the order.
+
+    Levels are as even as the number of different problems of a level allows.
+    """
+    start = sum(size for name, size in SPLITS.items() if list(SPLITS).index(name) < list(SPLITS).index(split))
+    chosen = _interleaved()[start : start + SPLITS[split]]
+    random.Random(seed).shuffle(chosen)
+    return chosen
+
+
+def _interleaved() -> list[Problem]:
+    """All problems, each level shuffled by itself, then taken in turn until a level runs out."""
+    by_level: dict[int, list[Problem]] = {level: [] for level in LEVELS}
+    for a in range(100):
+        for b in range(100):
+            level = _level(a, b)
+            by_level[level].append(Problem(f"{a}+{b}=", str(a + b), level))
+    for level, pool in by_level.items():
+        random.Random(level).shuffle(pool)
+    longest = max(len(pool) for pool in by_level.values())
+    return [pool[i] for i in range(longest) for pool in by_level.values() if i < len(pool)]
+
+
+def _level(a: int, b: int) -> int:
+    if a < 10 and b < 10:
+        return 1
+    if a < 10 or b < 10:
+        return 2
+    return 4 if a % 10 + b % 10 > 9 else 3

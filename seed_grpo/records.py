@@ -1,0 +1,94 @@
+"""What a run leaves in its output folder: `metrics.jsonl` (a line a step) and `prompts.jsonl` (a line a prompt and step).
+
+Lines are appended as the run goes. A resumed run first removes the lines of steps that its checkpoint does not hold,
+so no step stands there twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from seed_grpo.errors import SeedGrpoError
+
+METRICS = "metrics.jsonl"
+PROMPTS = "prompts.jsonl"
+CONFIG = "config.yaml"
+SUMMARY = "summary.json"
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a file. A last line that a killed run left unfinished is skipped; any other bad line is an error."""
+    if not path.is_file():
+        return
+    lines = path.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            if number == len(lines):
+                return
+            raise SeedGrpoError(f"{path}, line {number} is not JSON.", "restore the file, or delete it.") from None
+
+
+class RunRecords:
+    """Writes the records of one run.
+
+    Args:
+        folder: the run's output folder; made if absent.
+        last_step: the step that the run continues after; 0 for a new run.
+    """
+
+    def __init__(self, folder: str | Path, last_step: int = 0) -> None:
+        self._folder = Path(folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._recorded: set[int] = set()
+        self._seconds_before = 0.0
+        for name in (METRICS, PROMPTS):
+            self._drop_after(self._folder / name, last_step)
+        for record in read_lines(self._folder / METRICS):
+            self._recorded.add(record["step"])
+            self._seconds_before = record["wall_seconds"]
+        self._start = time.monotonic()
+
+    def write_step(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Append the metrics of a step; one that is already recorded is left as it is."""
+        if step in self._recorded:
+            return
+        self._recorded.add(step)
+        seconds = self._seconds_before + time.monotonic() - self._start
+        numbers = {name: float(value) for name, value in metrics.items() if _is_number(value)}
+        self._append(METRICS, [{"step": step, "wall_seconds": round(seconds, 3), **numbers}])
+
+    def write_prompts(self, step: int, prompts: Iterable[Mapping[str, Any]]) -> None:
+        """Append the records of a step's prompts."""
+        self._append(PROMPTS, [{"step": step, **prompt} for prompt in prompts])
+
+    def _append(self, name: str, records: list[dict[str, Any]]) -> None:
+        text = "".join(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records)
+        with open(self._folder / name, "a", encoding="utf-8") as file:
+            file.write(text)
+
+    @staticmethod
+    def _drop_after(path: Path, last_step: int) -> None:
+        if not path.is_file():
+            return
+        kept = [record for record in read_lines(path) if record["step"] <= last_step]
+        replacement = path.with_name(path.name + ".new")
+        with open(replacement, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in kept)
+        os.replace(replacement, path)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, (str, bool)) and number == number and abs(number) != float("inf")

@@ -1,0 +1,31 @@
+"""verl's actor worker on a CPU: its process group over plain gloo, its torch threads set."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from verl.utils.distributed import initialize_global_process_group_ray
+from verl.workers.engine_workers import ActorRolloutRefWorker
+
+
+def set_torch_threads() -> None:
+    """Give torch the threads that `SEED_GRPO_TORCH_THREADS` names. Ray otherwise leaves an actor with a single one."""
+    import torch
+
+    threads = int(os.environ.get("SEED_GRPO_TORCH_THREADS", "0"))
+    if threads > 0:
+        torch.set_num_threads(threads)
+
+
+class CPUActorRolloutRefWorker(ActorRolloutRefWorker):
+    """`ActorRolloutRefWorker` for device `cpu`.
+
+    The only change: the process group exists before verl's workers ask for one. verl names its backends
+    `cpu:gloo,cpu:gloo` here, which torch refuses, and leaves an existing group alone.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        set_torch_threads()
+        super().__init__(*args, **kwargs)
+        initialize_global_process_group_ray(backend="gloo")

@@ -1,0 +1,32 @@
+"""Settings of how a run is driven, the `seed_grpo_runtime:` node of the config. None of them changes what is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from seed_grpo.errors import UsageError
+
+
+@dataclass(frozen=True)
+class RuntimeSettings:
+    """How a run is driven.
+
+    Attributes:
+        poll_seconds: how often the trainer looks for finished rollouts; verl waits 2 s each time.
+    """
+
+    poll_seconds: float = 0.5
+
+    @classmethod
+    def from_config(cls, node: Mapping[str, Any] | None) -> RuntimeSettings:
+        """Settings from a config node; what it leaves out keeps its default."""
+        values = {str(name): value for name, value in (node or {}).items()}
+        unknown = sorted(values.keys() - {field.name for field in fields(cls)})
+        if unknown:
+            raise UsageError(
+                f"Unknown setting seed_grpo_runtime.{unknown[0]}.",
+                f"the settings are {', '.join(field.name for field in fields(cls))}.",
+            )
+        return cls(**values)

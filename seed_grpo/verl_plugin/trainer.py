@@ -1,0 +1,217 @@
+"""SEED-GRPO in verl's V1 trainers: one mixin, and a trainer for each of verl's three modes.
+
+The mixin overrides `_compute_advantage`: it fetches the answers that the reward manager left in TransferQueue,
+measures the uncertainty of each prompt, and calls verl's own method with the weights at hand for the estimator. The
+rest of it records what happened.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import transfer_queue as tq
+from omegaconf import DictConfig
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
+from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
+from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+from seed_grpo.answers import extract_answer
+from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.records import RunRecords
+from seed_grpo.settings import MethodSettings
+from seed_grpo.uncertainty import MeasuredBatch, measure_batch
+from seed_grpo.verl_plugin import ESTIMATOR
+from seed_grpo.verl_plugin.estimator import BatchWeights, batch_weights
+from seed_grpo.verl_plugin.reward import answer_of, holds_answer
+from seed_grpo.verl_plugin.runtime import RuntimeSettings
+
+logger = logging.getLogger(__name__)
+
+
+class SeedGrpoMixin(PPOTrainer):
+    """What SEED-GRPO adds to a verl trainer; put it before the trainer among the bases.
+
+    With `algorithm.adv_estimator=grpo` the uncertainty is measured and recorded all the same, and changes nothing:
+    that is how the baselines run.
+    """
+
+    extends: str
+    """The mode of verl's that the trainer extends. verl compares `trainer_mode` with its own names in many places."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self.method = MethodSettings.from_config(config.get("seed_grpo"))
+        self.runtime = RuntimeSettings.from_config(config.get("seed_grpo_runtime"))
+        check_group_size(config)
+        self._answers_decoded = False
+        super().__init__(config)
+
+    @property
+    def trainer_mode(self) -> str:
+        return self.extends
+
+    @trainer_mode.setter
+    def trainer_mode(self, registered_name: str) -> None:
+        """verl assigns the name of the registry; the name of the mode that we extend stays."""
+
+    def _build_replay_buffer(self) -> Any:
+        buffer = super()._build_replay_buffer()
+        buffer.poll_interval = self.runtime.poll_seconds
+        return buffer
+
+    def _init_resource_pool_mgr(self) -> None:
+        super()._init_resource_pool_mgr()
+        if self.config.trainer.device == "cpu":
+            import ray
+            from verl.trainer.ppo.utils import Role
+
+            from seed_grpo.verl_plugin.cpu_worker import CPUActorRolloutRefWorker
+
+            worker = ray.remote(CPUActorRolloutRefWorker)
+            self.role_worker_mapping |= {role: worker for role in self.role_worker_mapping if role != Role.Critic}
+
+    def _setup(self) -> None:
+        super()._setup()
+        # The checkpoint is loaded by now: global_steps is the step that the run continues after.
+        self.records = RunRecords(Path(self.config.trainer.default_local_dir), last_step=self.global_steps)
+
+    # ---- the method -------------------------------------------------------------------------------------------------
+
+    def _compute_advantage(self, batch: Any, metrics: dict) -> Any:
+        rows = real_final_rows(batch.keys, batch.tags)
+        measured = self._measure(batch, rows)
+        metrics.update(measured.metrics())
+        self.records.write_prompts(self.global_steps, self._prompt_records(batch, rows, measured))
+        weight_of = dict(zip(measured.uids, measured.weights.weight_P, strict=True))
+        weight_N = np.array([weight_of.get(uid_of(key), 1.0) for key in batch.keys])
+        with batch_weights(BatchWeights(keys=batch.keys, weight_N=weight_N)):
+            return super()._compute_advantage(batch, metrics)
+
+    def _measure(self, batch: Any, rows: list[int]) -> MeasuredBatch:
+        """Measure the rows that take part in the advantages: the final output of each session, without padding."""
+        keys = [batch.keys[row] for row in rows]
+        fields = ["extra_fields", "rm_scores"]
+        if self.method.mass == "likelihood":
+            fields += ["old_log_probs", "response_mask"]
+        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
+        infos = [(extra or {}).get("reward_extra_info", {}) for extra in data["extra_fields"].tolist()]
+        return measure_batch(
+            [uid_of(key) for key in keys],
+            self._answers(infos, keys, batch.partition_id),
+            [float(scores.sum()) for scores in data["rm_scores"].unbind()],
+            self.method,
+            log_probs_N=self._log_probs(data) if self.method.mass == "likelihood" else None,
+        )
+
+    def _answers(self, infos: list[dict], keys: list[str], partition_id: str) -> list[str | None]:
+        """The final answers: from our reward manager, or read from the responses beside somebody else's."""
+        if all(holds_answer(info) for info in infos):
+            return [answer_of(info) for info in infos]
+        if not self._answers_decoded:
+            self._answers_decoded = True
+            logger.warning("The reward manager does not return answers: they are extracted from the responses' text.")
+        data = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=["responses"])
+        texts = self.tokenizer.batch_decode([ids.tolist() for ids in data["responses"].unbind()], skip_special_tokens=True)
+        return [extract_answer(text, template=self.method.answer_template) for text in texts]
+
+    def _log_probs(self, data: Any) -> np.ndarray:
+        """One number a response: the mean or the sum of its tokens' log-probabilities under the current policy."""
+        numbers = []
+        for log_probs_T, mask_T in zip(data["old_log_probs"].unbind(), data["response_mask"].unbind(), strict=True):
+            kept = log_probs_T[mask_T.bool()].double()
+            numbers.append(float(kept.mean() if self.method.length_normalize else kept.sum()))
+        return np.array(numbers)
+
+    def _prompt_records(self, batch: Any, rows: list[int], measured: MeasuredBatch) -> list[dict[str, Any]]:
+        first_keys = [batch.keys[rows[indices[0]]] for indices in measured.rows_P]
+        data = tq.kv_batch_get(
+            keys=first_keys, partition_id=batch.partition_id, select_fields=["raw_prompt", "reward_model"]
+        )
+        return [
+            {**record, "prompt": prompt_text(messages), "gold": (reward_model or {}).get("ground_truth")}
+            for record, messages, reward_model in zip(
+                measured.records(), data["raw_prompt"].tolist(), data["reward_model"].tolist(), strict=True
+            )
+        ]
+
+    # ---- records ----------------------------------------------------------------------------------------------------
+
+    def _validate(self) -> dict[str, float]:
+        metrics = super()._validate()
+        if not hasattr(self, "timing_raw"):
+            # The validation before the first step has no step record of its own to go into.
+            self.records.write_step(self.global_steps, metrics)
+        return metrics
+
+    def _val_metrics_update(self, data_sources: Any, sample_uids: Any, infos: dict, *args: Any, **kwargs: Any) -> dict:
+        metrics = super()._val_metrics_update(data_sources, sample_uids, infos, *args, **kwargs)
+        scores = infos.get("acc") or infos["reward"]
+        metrics["val/accuracy"] = float(np.mean([float(score) for score in scores]))
+        return metrics
+
+    def _compute_metrics(self, batch: Any, metrics: dict, timing_raw: dict, global_steps: int, epoch: int) -> None:
+        super()._compute_metrics(batch, metrics, timing_raw, global_steps=global_steps, epoch=epoch)
+        samples = sum(not tag.get("is_padding", False) for tag in batch.tags)
+        metrics["perf/samples_per_second"] = samples / timing_raw["step"]
+        self.records.write_step(global_steps, metrics)
+
+
+@register_trainer("seed_grpo_sync")
+class SeedGrpoTrainerSync(SeedGrpoMixin, PPOTrainerSync):
+    """SEED-GRPO, rollout and update in turn."""
+
+    extends = "sync"
+
+
+@register_trainer("seed_grpo_colocate_async")
+class SeedGrpoTrainerColocateAsync(SeedGrpoMixin, PPOTrainerColocateAsync):
+    """SEED-GRPO with partial rollouts on the training devices."""
+
+    extends = "colocate_async"
+
+
+@register_trainer("seed_grpo_separate_async")
+class SeedGrpoTrainerSeparateAsync(SeedGrpoMixin, PPOTrainerSeparateAsync):
+    """SEED-GRPO with rollouts on devices of their own."""
+
+    extends = "separate_async"
+
+
+def check_group_size(config: DictConfig) -> None:
+    """Raise a `UsageError` where SEED-GRPO is asked for with fewer than two responses a prompt."""
+    n = config.actor_rollout_ref.rollout.n
+    if config.algorithm.adv_estimator == ESTIMATOR and n < 2:
+        raise UsageError(
+            f"SEED-GRPO compares the responses to a prompt, and actor_rollout_ref.rollout.n is {n}.",
+            "set actor_rollout_ref.rollout.n to 2 or more; the paper uses 8 and 16.",
+        )
+
+
+def uid_of(key: str) -> str:
+    """The prompt of a TransferQueue key `{uid}_{session}_{index}`."""
+    return key.rsplit("_", 2)[0]
+
+
+def real_final_rows(keys: list[str], tags: list[dict]) -> list[int]:
+    """The rows that verl's GRPO compares: the last output of each session; no padding. In order of the batch."""
+    final: dict[str, tuple[int, int]] = {}
+    for row, (key, tag) in enumerate(zip(keys, tags, strict=True)):
+        if tag.get("is_padding", False):
+            continue
+        session, index = key.rsplit("_", 1)
+        if session not in final or int(index) > final[session][0]:
+            final[session] = (int(index), row)
+    if not final:
+        raise SeedGrpoError(
+            "The batch holds no response.", "look for the rollout's errors further up in the log."
+        )
+    return sorted(row for _, row in final.values())
+
+
+def prompt_text(messages: Any) -> str | None:
+    """The text of the last user message of a prompt."""
+    texts = [message.get("content") for message in messages or [] if message.get("role") == "user"]
+    return texts[-1] if texts and isinstance(texts[-1], str) else None
