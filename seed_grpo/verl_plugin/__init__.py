@@ -1,7 +1,8 @@
 """The plugin: verl imports this module in every process that imports verl (entry point group `verl.plugins`).
 
 verl runs it while `verl/__init__` is still executing, in trainers and in the smallest worker alike, so nothing heavy
-may happen here: each registration waits until verl itself has imported the registry that it goes into. verl hides an
+may happen here: each registration waits until verl itself has imported the registry that it goes into. A module of ours
+that registers by decorator is only imported: it may be what imported verl's registry in the first place. verl hides an
 error of this module at log level DEBUG; `registered()` says whether all of it took place.
 """
 
@@ -10,6 +11,8 @@ from __future__ import annotations
 from types import ModuleType
 
 from wrapt import when_imported
+
+from seed_grpo.errors import SeedGrpoError
 
 ESTIMATOR = "seed_grpo"
 TRAINER_MODES = {
@@ -25,9 +28,7 @@ HF_ROLLOUT = "hf"
 
 @when_imported("verl.plugin.platform.platform_manager")
 def _register_platform(module: ModuleType) -> None:
-    from seed_grpo.verl_plugin.cpu_platform import PlatformCPU
-
-    module.PlatformRegistry.register(CPU_PLATFORM)(PlatformCPU)
+    import seed_grpo.verl_plugin.cpu_platform  # noqa: F401
 
 
 @when_imported("verl.trainer.ppo.core_algos")
@@ -45,9 +46,7 @@ def _register_trainers(module: ModuleType) -> None:
 
 @when_imported("verl.experimental.reward_loop.reward_manager")
 def _register_reward_manager(module: ModuleType) -> None:
-    from seed_grpo.verl_plugin.reward import SeedGrpoRewardManager
-
-    module.register(REWARD_MANAGER)(SeedGrpoRewardManager)
+    import seed_grpo.verl_plugin.reward  # noqa: F401
 
 
 @when_imported("verl.workers.rollout.replica")
@@ -72,6 +71,16 @@ def _register_engine(module: ModuleType) -> None:
     module.EngineRegistry.register(model_type="language_model", backend=["fsdp", "fsdp2"], device="cpu")(
         module.FSDPEngineWithLMHead
     )
+
+
+def require_registered() -> None:
+    """Raise where a part of the plugin did not register in this process (verl itself keeps silent about it)."""
+    missing = [part for part, present in registered().items() if not present]
+    if missing:
+        raise SeedGrpoError(
+            f"verl did not load the seed-grpo plugin: no {missing[0]}.",
+            "reinstall seed-grpo in this environment, and unset VERL_USE_EXTERNAL_PLUGINS.",
+        )
 
 
 def registered() -> dict[str, bool]:

@@ -14,6 +14,9 @@ from typing import Any
 import psutil
 import torch
 from verl.plugin.platform.platform_base import PlatformBase
+from verl.plugin.platform.platform_manager import PlatformRegistry
+
+from seed_grpo.verl_plugin import CPU_PLATFORM
 
 
 def _device_module() -> ModuleType:
@@ -51,6 +54,7 @@ def _device_module() -> ModuleType:
     return module
 
 
+@PlatformRegistry.register(CPU_PLATFORM)
 class PlatformCPU(PlatformBase):
     """A CPU as verl's device: one "device" a process, no streams, no memory to give back."""
 
@@ -76,7 +80,8 @@ class PlatformCPU(PlatformBase):
         return False
 
     def current_device(self) -> int:
-        return 0
+        # torch's own answer is the string "cpu"; verl hands it to `Tensor.to`, where a number means an accelerator.
+        return torch.cpu.current_device()  # type: ignore[return-value]
 
     def device_count(self) -> int:
         return 1

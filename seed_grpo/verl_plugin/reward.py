@@ -10,14 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from verl import DataProto
+from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.scoring import score_response
 from seed_grpo.settings import MethodSettings
+from seed_grpo.verl_plugin import REWARD_MANAGER
 from seed_grpo.verl_plugin.hf_engine import end_token_ids
 
 
+@register(REWARD_MANAGER)
 class SeedGrpoRewardManager(RewardManagerBase):
     """Grades single-turn responses against `reward_model.ground_truth` (one answer, or a list of which any counts)."""
 

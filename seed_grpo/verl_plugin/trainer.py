@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import transfer_queue as tq
 from omegaconf import DictConfig
+from tensordict import NonTensorData
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
 from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
@@ -97,7 +98,7 @@ class SeedGrpoMixin(PPOTrainer):
         if self.method.mass == "likelihood":
             fields += ["old_log_probs", "response_mask"]
         data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
-        infos = [(extra or {}).get("reward_extra_info", {}) for extra in data["extra_fields"].tolist()]
+        infos = [(extra or {}).get("reward_extra_info", {}) for extra in column(data, "extra_fields")]
         return measure_batch(
             [uid_of(key) for key in keys],
             self._answers(infos, keys, batch.partition_id),
@@ -133,7 +134,7 @@ class SeedGrpoMixin(PPOTrainer):
         return [
             {**record, "prompt": prompt_text(messages), "gold": (reward_model or {}).get("ground_truth")}
             for record, messages, reward_model in zip(
-                measured.records(), data["raw_prompt"].tolist(), data["reward_model"].tolist(), strict=True
+                measured.records(), column(data, "raw_prompt"), column(data, "reward_model"), strict=True
             )
         ]
 
@@ -188,6 +189,11 @@ def check_group_size(config: DictConfig) -> None:
             f"SEED-GRPO compares the responses to a prompt, and actor_rollout_ref.rollout.n is {n}.",
             "set actor_rollout_ref.rollout.n to 2 or more; the paper uses 8 and 16.",
         )
+
+
+def column(data: Any, name: str) -> list[Any]:
+    """A column of plain objects; TransferQueue hands it out as one of several sequence types."""
+    return [value.data if isinstance(value, NonTensorData) else value for value in data[name]]
 
 
 def uid_of(key: str) -> str:

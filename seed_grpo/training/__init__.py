@@ -1,0 +1,1 @@
+"""Driving a training run: configuration, checks before it, the process itself, what it leaves."""

@@ -1,0 +1,51 @@
+"""The configuration of a run: verl's, ours, and what the command line overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from seed_grpo.errors import UsageError
+from seed_grpo.settings import MethodSettings
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+CONFIG_MODULE = "seed_grpo.configs"
+ROOT = "train"
+
+
+def register_defaults() -> None:
+    """Put the method's defaults where Hydra finds them: they stand once, in `MethodSettings`."""
+    from hydra.core.config_store import ConfigStore
+
+    node = {"seed_grpo": MethodSettings().as_dict()}
+    ConfigStore.instance().store(group="method", name="paper", node=node, package="_global_")
+
+
+def compose_config(overrides: Sequence[str] = ()) -> DictConfig:
+    """Compose the configuration of a run.
+
+    Args:
+        overrides: Hydra overrides, such as `experiment=qwen2.5_math_7b` or `seed_grpo.alpha=0.1`.
+
+    Raises:
+        UsageError: an override that Hydra cannot apply, or method settings that cannot be used.
+    """
+    from hydra import compose, initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+
+    register_defaults()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module(config_module=CONFIG_MODULE, version_base=None):
+            config = compose(config_name=ROOT, overrides=list(overrides))
+    except HydraException as error:
+        cause = " ".join(str(error).split())
+        raise UsageError(
+            f"The configuration cannot be composed: {cause.rstrip('.')}.",
+            "check the overrides; a key that the configuration does not have needs a + in front.",
+        ) from error
+    MethodSettings.from_config(config.seed_grpo)
+    return config
