@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from pathlib import Path
 
 LEVELS = (1, 2, 3, 4)
 SPLITS = {"test": 256, "dev": 128, "warm_start": 5000, "train": 3000}
@@ -58,3 +59,21 @@ def _level(a: int, b: int) -> int:
     if a < 10 or b < 10:
         return 2
     return 4 if a % 10 + b % 10 > 9 else 3
+
+
+def write_parquet(path: Path, split: str) -> None:
+    """Write a split as rows of verl's data set."""
+    import pandas as pd
+
+    rows = [
+        {
+            "data_source": "arithmetic",
+            "prompt": [{"role": "user", "content": problem.problem}],
+            "ability": "math",
+            "reward_model": {"style": "rule", "ground_truth": [problem.answer]},
+            "extra_info": {"index": index, "id": f"arithmetic/{split}/{index}", "split": split, "level": problem.level},
+        }
+        for index, problem in enumerate(problems(split))
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_parquet(path)

@@ -1,22 +1,37 @@
-"""The driver process of a run: `python -m seed_grpo.training.driver CONFIG.yaml`. Started by `launch`, never imported."""
+"""The driver process of a run: `python -m seed_grpo.training.driver CONFIG.yaml SCRATCH`. Started by `launch`."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+import traceback
 from typing import Any
 
+from seed_grpo.errors import SeedGrpoError
 
-def main(config_path: str) -> None:
-    """Run verl's V1 trainer with a composed configuration, as verl's own `main_ppo` does."""
+FAILURE_MARK = "SEED_GRPO_FAILURE: "
+"""A failure is printed behind this mark, in one line; `launch` looks for it."""
+
+
+def main(config_path: str, scratch: str) -> None:
+    """Run verl's V1 trainer with a composed configuration, as verl's own `main_ppo` does.
+
+    Args:
+        config_path: the configuration as YAML.
+        scratch: a folder for Ray's files; unused where the run joins a cluster that is already there.
+    """
     # SIGTERM ends the run like Ctrl-C: Ray's processes are stopped on the way out.
     signal.signal(signal.SIGTERM, _interrupt)
-    from omegaconf import OmegaConf
+    from omegaconf import OmegaConf, open_dict
 
     config = OmegaConf.load(config_path)
-    for name, value in config.ray_kwargs.ray_init.runtime_env.get("env_vars", {}).items():
+    ray_init = config.ray_kwargs.ray_init
+    for name, value in ray_init.runtime_env.get("env_vars", {}).items():
         os.environ.setdefault(name, str(value))
+    if not os.environ.get("RAY_ADDRESS") and not ray_init.get("address"):
+        with open_dict(ray_init):
+            ray_init["_temp_dir"] = scratch
 
     import ray
     from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
@@ -28,13 +43,23 @@ def main(config_path: str) -> None:
 
     require_registered()
     auto_set_device(config)
-    validate_config(
-        config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config)
-    )
+    validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     try:
         run_ppo(config, task_runner_class=TaskRunnerV1)
     finally:
         ray.shutdown()
+
+
+def failure_line(error: BaseException) -> str:
+    """One line for the person who started the run: our own error if one is among the causes, else the last one."""
+    causes = [error]
+    while (cause := getattr(causes[-1], "cause", None) or causes[-1].__cause__) and isinstance(cause, BaseException):
+        causes.append(cause)
+    ours = [cause for cause in causes if isinstance(cause, SeedGrpoError) and cause.args]
+    if ours and ours[-1].cause and isinstance(ours[-1].cause, str):
+        return str(ours[-1])
+    lines = [line for line in str(causes[-1]).splitlines() if line.strip()]
+    return f"{type(causes[-1]).__name__}: {lines[-1].strip() if lines else 'no message'}"
 
 
 def _interrupt(*_: Any) -> None:
@@ -42,4 +67,11 @@ def _interrupt(*_: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    try:
+        main(*sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        traceback.print_exc()
+        print(FAILURE_MARK + " ".join(failure_line(error).split()), flush=True)
+        sys.exit(1)

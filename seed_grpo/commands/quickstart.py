@@ -1,0 +1,39 @@
+"""`seed-grpo quickstart`: a small model, made here, learns sums with SEED-GRPO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def quickstart(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Hydra overrides.", metavar="[KEY=VALUE]...", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of model, warm start, data order and sampling.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for model, data and the run.")] = Path("runs/quickstart"),
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show verl's log, not only the progress.")] = False,
+) -> None:
+    """Build a small Qwen2 model, warm-start it on sums, and train it through verl's own trainer. Minutes, no GPU.
+
+    Example: seed-grpo quickstart --seed 2
+
+    Example: seed-grpo quickstart --out runs/alpha_1 seed_grpo.alpha=1.0
+    """
+    from seed_grpo.commands.train import train
+    from seed_grpo.quickstart.prepare import prepare
+
+    base = prepare(out / f"seed_{seed}" / "base", seed)
+    train(
+        [
+            "experiment=quickstart",
+            f"quickstart_dir={base}",
+            f"trainer.default_local_dir={out / f'seed_{seed}' / 'run'}",
+            f"seed={seed}",
+            *(overrides or []),
+        ],
+        show_config=False,
+        verbose=verbose,
+    )

@@ -1,0 +1,31 @@
+"""Everything that the quickstart trains on, in one folder: `model/` and `data/`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+
+def prepare(folder: Path, seed: int) -> Path:
+    """Make the warm-started model and its data, unless they are there; returns the folder."""
+    from rich.console import Console
+
+    from seed_grpo.data.arithmetic import write_parquet
+    from seed_grpo.quickstart.model import build_model
+    from seed_grpo.quickstart.warm_start import warm_start
+
+    console = Console(stderr=True)
+    if not (folder / "model").is_dir():
+        # Built aside and moved into place, so that an interrupted start leaves no half model.
+        unfinished = folder / f"model.{os.getpid()}"
+        build_model(unfinished, seed)
+        with console.status("warm start: supervised, on other sums than those to come"):
+            accuracy = warm_start(unfinished, seed)
+        unfinished.rename(folder / "model")
+        console.print(f"warm start: solves {accuracy:.0%} of its development sums")
+        for leftover in folder.glob("model.*"):
+            shutil.rmtree(leftover)
+    for split in ("train", "test"):
+        write_parquet(folder / "data" / f"arithmetic_{split}.parquet", split)
+    return folder

@@ -1,0 +1,184 @@
+"""Start a run in a process of its own, show its progress, and leave nothing behind but its output folder.
+
+verl and Ray live in the child: their log goes to `train.log`, Ray's files to a temporary folder that is removed, and
+whatever the child started is ended with it, also after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seed_grpo.errors import SeedGrpoError
+from seed_grpo.records import CONFIG, METRICS, SUMMARY, read_lines
+from seed_grpo.training.driver import FAILURE_MARK
+from seed_grpo.training.preflight import check_run, last_step
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+LOG = "train.log"
+STOP_SECONDS = 30
+"""Time for Ray to stop by itself before its processes are killed."""
+
+
+def run_training(config: DictConfig, *, verbose: bool = False) -> dict[str, Any]:
+    """Train, and return the run's summary. A finished run is not run again, an interrupted one goes on.
+
+    Args:
+        config: a composed configuration.
+        verbose: copy verl's log to the terminal.
+
+    Raises:
+        SeedGrpoError: a check before the run failed, or the run itself did.
+        KeyboardInterrupt: after everything that was started has been ended.
+    """
+    import json
+
+    from omegaconf import OmegaConf
+
+    from seed_grpo.report.curves import plot_curves
+    from seed_grpo.training.summary import summarize, write_summary
+
+    start = time.monotonic()
+    check_run(config)
+    folder = Path(config.trainer.default_local_dir).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    total = config.trainer.total_training_steps
+    if (folder / SUMMARY).is_file() and total is not None and last_step(folder) >= total:
+        return json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    OmegaConf.save(config, folder / CONFIG, resolve=True)
+    _run_driver(config, folder, verbose)
+    summary = summarize(folder, config, time.monotonic() - start)
+    write_summary(folder, summary)
+    plot_curves(folder)
+    return summary
+
+
+def _run_driver(config: DictConfig, folder: Path, verbose: bool) -> None:
+    # Ray puts sockets into its folder, and a socket's path must be short.
+    scratch = tempfile.mkdtemp(prefix="seed-grpo-")
+    log_path = folder / LOG
+    with open(log_path, "ab") as log:
+        log_start = log.tell()
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "seed_grpo.training.driver", str(folder / CONFIG), scratch],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "TENSORBOARD_DIR": str(folder / "tensorboard")},
+        )
+    try:
+        _follow(driver, config, folder, log_path if verbose else None, log_start)
+    finally:
+        _stop(driver, scratch)
+        shutil.rmtree(scratch, ignore_errors=True)
+    if driver.returncode != 0:
+        raise SeedGrpoError(*_failure(log_path, log_start, driver.returncode))
+
+
+def _follow(
+    driver: subprocess.Popen, config: DictConfig, folder: Path, log_path: Path | None, log_start: int
+) -> None:
+    """Show the steps as they are recorded until the driver ends."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+               TimeRemainingColumn(), TextColumn("{task.fields[numbers]}"))  # fmt: skip
+    done = last_step(folder)
+    position = log_start
+    shown = len(list(read_lines(folder / METRICS)))
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("starting", total=config.trainer.total_training_steps, completed=done, numbers="")
+        while True:
+            ended = driver.poll() is not None
+            if log_path is not None:
+                position = _copy_log(log_path, position)
+            records = list(read_lines(folder / METRICS))
+            for record in records[shown:]:
+                done = max(done, record["step"])
+                progress.update(task, description="training", completed=done, numbers=_numbers(record))
+                if "val/accuracy" in record:
+                    progress.console.print(f"step {record['step']:>4}  validation accuracy {record['val/accuracy']:.1%}")
+                elif not console.is_terminal and record["step"] % 10 == 0:
+                    progress.console.print(f"step {record['step']:>4}  {_numbers(record)}")
+            # A resumed run first removes the records that its checkpoint does not hold.
+            shown = len(records)
+            if ended:
+                return
+            time.sleep(0.2)
+
+
+def _numbers(record: dict[str, Any]) -> str:
+    if "train/accuracy" not in record:
+        return ""
+    return (
+        f"reward {record['train/accuracy']:.2f}  entropy {record['seed_grpo/entropy']:.2f}  "
+        f"weight {record['seed_grpo/weight']:.3f}  {record['timing_s/step']:.1f} s/step"
+    )
+
+
+def _copy_log(path: Path, position: int) -> int:
+    with open(path, "rb") as log:
+        log.seek(position)
+        sys.stdout.buffer.write(log.read())
+        sys.stdout.flush()
+        return log.tell()
+
+
+def _stop(driver: subprocess.Popen, scratch: str) -> None:
+    """End the driver and everything that it started; Ray's processes carry the scratch folder in their command line."""
+    import psutil
+
+    started = _descendants(driver.pid)
+    if driver.poll() is None:
+        driver.send_signal(signal.SIGTERM)
+        try:
+            driver.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            driver.kill()
+            driver.wait()
+    for process in psutil.process_iter(["cmdline"]):
+        if any(scratch in argument for argument in process.info["cmdline"] or ()):
+            started += [process, *_descendants(process.pid)]
+    _, alive = psutil.wait_procs(started, timeout=5)
+    for process in alive:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(alive, timeout=5)
+
+
+def _descendants(pid: int) -> list[Any]:
+    import psutil
+
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _failure(log_path: Path, log_start: int, status: int) -> tuple[str, str]:
+    """Cause and remedy of a driver that ended with `status`, from what it said last."""
+    with open(log_path, "rb") as log:
+        log.seek(log_start)
+        lines = deque((line.decode("utf-8", "replace").rstrip() for line in log), maxlen=2000)
+    for line in reversed(lines):
+        if FAILURE_MARK in line:
+            cause, _, remedy = line.split(FAILURE_MARK, 1)[1].partition(" Remedy: ")
+            return cause, remedy or f"see {log_path}."
+    if status < 0:
+        return f"The run was killed by signal {-status}.", f"start it again to go on; {log_path} has its log."
+    return f"The run ended with status {status}.", f"see {log_path}."
