@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from seed_grpo.commands import analyze, quickstart, train
+from seed_grpo.commands import analyze, doctor, quickstart, train
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.version import __version__
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("doctor")(doctor.doctor)
 app.command("quickstart")(quickstart.quickstart)
 app.command("train")(train.train)
 app.command("analyze")(analyze.analyze)

@@ -1,7 +1,7 @@
 """The quickstart's problems: sums of graded difficulty, so that prompts differ in how sure a small model is of them.
 
-Level 1 adds two digits, level 2 a number below 100 and a digit, level 3 two numbers below 100 without a carry, level 4
-with a carry, level 5 a number below 1000 and one below 100.
+Level 1 adds a digit to a number below 100, level 2 two numbers below 100 without a carry, level 3 with one carry,
+level 4 with a sum of 100 or more.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ def _interleaved() -> list[Problem]:
 
 
 def _level(a: int, b: int) -> int:
-    if a < 10 and b < 10:
-        return 1
     if a < 10 or b < 10:
-        return 2
-    return 4 if a % 10 + b % 10 > 9 else 3
+        return 1
+    if a + b >= 100:
+        return 4
+    return 3 if a % 10 + b % 10 > 9 else 2
 
 
 def write_parquet(path: Path, split: str) -> None:

@@ -1,0 +1,35 @@
+"""`seed-grpo doctor`: can this machine run it?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Hydra overrides.", metavar="[KEY=VALUE]...", show_default=False)
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not start Ray to look for the plugin there.")] = False,
+) -> None:
+    """Check versions, plugin, devices, logical CPUs, disk and shared memory for a configuration. Exit 1 if one fails.
+
+    Example: seed-grpo doctor
+
+    Example: seed-grpo doctor experiment=qwen2.5_math_7b platform=gpu
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from seed_grpo.training.compose import compose_config
+    from seed_grpo.training.doctor import examine
+
+    findings = examine(compose_config(overrides or []), start_ray=not quick)
+    table = Table("", "check", "seen", "remedy")
+    for finding in findings:
+        mark = "[green]ok[/]" if finding.ok else "[red]no[/]"
+        table.add_row(mark, finding.name, finding.seen, "" if finding.ok else finding.remedy)
+    Console().print(table)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
