@@ -148,11 +148,25 @@ def _unwrap(text: str) -> str:
     dollars = _DOLLAR.findall(text)
     if len(dollars) > 1 and len(dollars) % 2 == 0:  # $69$,$84$
         return _unwrap(_DOLLAR.sub("", text).strip())
+    box = re.fullmatch(r"\\(?:boxed|fbox)\s*(\{.*\})", text)
+    group = box[1] if box else text
+    if group.startswith("{") and _closes(group) == len(group):
+        return _unwrap(group[1:-1].strip())
     for opening, closing in _WRAPPERS:
         inner = text[len(opening) : len(text) - len(closing)]
         if text.startswith(opening) and text.endswith(closing) and closing not in inner:
             return _unwrap(inner.strip())
     return text
+
+
+def _closes(text: str) -> int:
+    """The position behind the partner of the brace that the text begins with; 0 if there is none."""
+    depth = 0
+    for match in re.finditer(r"\\.|[{}]", text):
+        depth += {"{": 1, "}": -1}.get(match.group(), 0)
+        if depth == 0:
+            return match.end()
+    return 0
 
 
 def _drop_text_commands(text: str) -> str:
