@@ -1,0 +1,109 @@
+"""`seed-grpo data`: training and benchmark data as verl reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Prepare training and benchmark data.", no_args_is_help=True)
+
+
+@app.command("prepare")
+def prepare(
+    dataset: Annotated[
+        list[str],
+        typer.Option("--dataset", "-d", help="Data set; several with commas or again. `benchmarks`: all five."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the parquet files and their manifests.")],
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="File, folder, or owner/name on the hub; one a data set, or a folder with all. Default: the hub."
+        ),
+    ] = None,
+    template: Annotated[str, typer.Option(help="Prompt template: qwen_math, r1 or none.")] = "qwen_math",
+    prompt_format: Annotated[
+        str, typer.Option(help="text: the template's bytes as one message; messages: for the model's chat template.")
+    ] = "text",
+    split: Annotated[str | None, typer.Option(help="Only this split: train or test.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Commit of the data set on the hub.")] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Folder of prepared test sets that training rows must not be in.")
+    ] = None,
+    problem_column: Annotated[str | None, typer.Option(help="Column with the problem.")] = None,
+    answer_column: Annotated[str | None, typer.Option(help="Column with the gold answer.")] = None,
+    solution_column: Annotated[str | None, typer.Option(help="Column with a solution that holds the answer.")] = None,
+    level_column: Annotated[str | None, typer.Option(help="Column with the level.")] = None,
+    subject_column: Annotated[str | None, typer.Option(help="Column with the subject.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column with the id.")] = None,
+    skip_bad_rows: Annotated[
+        bool, typer.Option("--skip-bad-rows", help="Leave bad rows out instead of failing.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail where the number of rows is not the data set's.")
+    ] = False,
+) -> None:
+    """Write data sets as verl's parquet, each with a manifest: source, revision, counts, SHA-256, template.
+
+    Training rows that a test set in the same folder (or in --against) has, too, are dropped and counted.
+
+    Example: seed-grpo data prepare --dataset aime24 --source data/aime24.jsonl --template qwen_math --out prepared
+
+    Example: seed-grpo data prepare -d benchmarks,math_lvl3to5 --source data --out prepared
+
+    Example: seed-grpo data prepare -d gsm8k --template none --out prepared
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from seed_grpo.data.prepare import Options, plan
+    from seed_grpo.data.prepare import prepare as prepare_all
+    from seed_grpo.data.registry import BENCHMARKS
+    from seed_grpo.data.templates import get_template
+
+    names = [name.strip() for item in dataset for name in item.split(",") if name.strip()]
+    names = [name for given in names for name in (BENCHMARKS if given == "benchmarks" else [given])]
+    columns = {
+        "problem": problem_column,
+        "answer": answer_column,
+        "solution": solution_column,
+        "level": level_column,
+        "subject": subject_column,
+        "id": id_column,
+    }
+    prepared = prepare_all(
+        plan(names, source or [], split=split, revision=revision),
+        out,
+        Options(get_template(template), prompt_format, columns, skip_bad_rows, strict),
+        against=against or [],
+    )
+    table = Table("file", "rows", "left out", "template")
+    warnings = Console(stderr=True, soft_wrap=True)
+    for item in prepared:
+        counts = item.manifest["left_out"].items()
+        left_out = ", ".join(f"{count} {why.replace('_', ' ')}" for why, count in counts if count)
+        table.add_row(str(item.path), str(item.manifest["rows"]), left_out or "none", item.manifest["template"])
+        for warning in item.warnings:
+            warnings.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
+    Console().print(table)
+
+
+@app.command("list")
+def list_datasets() -> None:
+    """Show the data sets: their splits and numbers of rows, and the pinned revision on the hub.
+
+    Example: seed-grpo data list
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from seed_grpo.data.registry import DATASETS, describe
+
+    table = Table("data set", "rows", "hub", "revision", box=None)
+    for dataset in DATASETS.values():
+        rows = ", ".join(f"{split} {describe(each)}" for split, each in dataset.rows.items())
+        revision = "" if dataset.hub_id is None else (dataset.revision or "give --revision")
+        table.add_row(dataset.name, rows, dataset.hub_id or "made here", revision)
+    Console(width=140).print(table)  # a revision is of no use cut in two

@@ -1,0 +1,321 @@
+"""Data sets as verl reads them: one parquet file each, and beside it a manifest of where its rows come from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from seed_grpo.data.overlap import Overlap, drop_overlap
+from seed_grpo.data.registry import TEST, Dataset, describe, exactly, get_dataset
+from seed_grpo.data.rows import Record, choose_columns, to_records
+from seed_grpo.data.sources import BadRow, RawTable, check_bad_rows, looks_local, read_hub, read_local, sha256
+from seed_grpo.data.templates import PASS_THROUGH, Template, get_template
+from seed_grpo.errors import SeedGrpoError, UsageError
+
+MANIFEST_SUFFIX = ".manifest.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One data set to prepare.
+
+    Attributes:
+        dataset: what it is.
+        split: its split; None where a local file does not say.
+        source: a path, or owner/name on the hub; None for what is made here.
+        revision: the commit on the hub.
+    """
+
+    dataset: Dataset
+    split: str | None
+    source: str | None
+    revision: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the files: the data set's, with the split where it has several."""
+        return f"{self.dataset.name}_{self.split}" if len(self.dataset.splits) > 1 and self.split else self.dataset.name
+
+    @property
+    def is_test(self) -> bool:
+        return (self.split or self.dataset.splits[0]) == TEST
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for every data set of a call."""
+
+    template: Template = field(default_factory=lambda: get_template("qwen_math"))
+    prompt_format: str = "text"
+    columns: Mapping[str, str | None] = field(default_factory=dict)
+    skip_bad_rows: bool = False
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A written file, its manifest, and what a person should hear about it."""
+
+    path: Path
+    manifest: dict[str, Any]
+    warnings: list[str]
+
+
+def plan(
+    names: Sequence[str], sources: Sequence[str], *, split: str | None = None, revision: str | None = None
+) -> list[Request]:
+    """What a call asks for, the test sets first: training rows are compared with them.
+
+    Args:
+        names: data sets by name.
+        sources: none (the hub), one for each name, or one folder that holds them all.
+        split: only this split.
+        revision: the commit on the hub, where the call names one data set.
+
+    Raises:
+        UsageError: an unknown name or split, or sources that do not fit the names.
+    """
+    datasets = list(dict.fromkeys(get_dataset(name) for name in names))
+    if not datasets:
+        raise UsageError("No data set is named.", "name one with --dataset.")
+    if revision is not None and len(datasets) > 1:
+        raise UsageError("--revision names one commit, and there are several data sets.", "prepare them one by one.")
+    if len(sources) == 1 and len(datasets) > 1 and Path(sources[0]).expanduser().is_dir():
+        sources = list(sources) * len(datasets)
+    if len(sources) not in (0, len(datasets)):
+        raise UsageError(
+            f"{len(datasets)} data sets and {len(sources)} sources.",
+            "give one --source a data set, in the same order, or one folder that holds them all, or none for the hub.",
+        )
+    requests = []
+    for position, dataset in enumerate(datasets):
+        if split is not None and split not in dataset.splits:
+            raise UsageError(f"{dataset.name} has no split {split!r}.", f"choose among {', '.join(dataset.splits)}.")
+        source = sources[position] if sources else dataset.hub_id
+        if source is not None and looks_local(source):
+            only = dataset.splits[0] if len(dataset.splits) == 1 else None
+            requests.append(Request(dataset, split or only, source))
+        else:
+            at = revision or (dataset.revision if source == dataset.hub_id else None)
+            requests += [Request(dataset, each, source, at) for each in ([split] if split else dataset.splits)]
+    return sorted(requests, key=lambda request: not request.is_test)
+
+
+def prepare(
+    requests: Sequence[Request], out: str | Path, options: Options, *, against: Iterable[str | Path] = ()
+) -> list[Prepared]:
+    """Write each data set to `out`.
+
+    Args:
+        requests: what to prepare (`plan`).
+        out: the folder, made if absent. Test sets that it holds already are compared with, too.
+        options: template, columns, and how strict to be.
+        against: further folders of prepared test sets that training rows must not be in.
+
+    Raises:
+        SeedGrpoError, UsageError: the first source or row that cannot be used, named.
+    """
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{out} is a file.", "give a folder with --out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_prepare_one(request, folder, options, [folder, *map(Path, against)]) for request in requests]
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest beside a parquet file; empty where there is none."""
+    manifest = path.with_name(path.stem + MANIFEST_SUFFIX)
+    if not manifest.is_file():
+        return {}
+    try:
+        return json.loads(manifest.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SeedGrpoError(f"{manifest} is not JSON.", "prepare the data again.") from error
+
+
+def _prepare_one(request: Request, folder: Path, options: Options, test_folders: Sequence[Path]) -> Prepared:
+    dataset, split = request.dataset, request.split or "unnamed"
+    table = _read(request)
+    columns: dict[str, str] = {}
+    bad: list[BadRow] = []
+    other_levels = 0
+    if request.source is None:
+        records = made_here(split)
+    else:
+        if not table.rows:
+            check_bad_rows(table.bad, skip=False)
+            raise SeedGrpoError(f"{request.source} has no rows.", "check the source.")
+        columns = choose_columns(table.columns(), options.columns, request.source)
+        records, bad, other_levels = to_records(table.rows, columns, dataset, split)
+    bad = [*table.bad, *bad]
+    check_bad_rows(bad, options.skip_bad_rows)
+
+    tests: dict[str, list[str]] = {}
+    overlaps: list[Overlap] = []
+    if not request.is_test:
+        tests = prepared_tests(test_folders)
+        records, overlaps = drop_overlap(records, tests)
+    if not records:
+        raise SeedGrpoError(f"Of {request.source or dataset.name} no row is left.", "check the source and the filters.")
+
+    warnings = _warnings(request, len(records), bad, overlaps, tests)
+    expected = _expected(request)
+    complete = any(len(records) in rows for rows in expected)
+    if not complete and (options.strict or table.origin.get("kind") == "hub"):
+        raise SeedGrpoError(warnings[0], "check the source and its revision.")
+
+    path = folder / f"{request.name}.parquet"
+    _write_parquet(path, records, dataset, split, options)
+    manifest = {
+        "dataset": dataset.name,
+        "split": split,
+        "test": request.is_test,
+        "file": path.name,
+        "rows": len(records),
+        "expected_rows": " or ".join(map(describe, expected)),
+        "complete": complete,
+        "sha256": sha256(path),
+        "source": table.origin,
+        "columns": columns,
+        "template": options.template.name,
+        "prompt_format": options.prompt_format,
+        # What the run must set as custom_chat_template for the model to see the template's very bytes.
+        "chat_template": PASS_THROUGH if options.prompt_format == "text" else None,
+        "answer_template": options.template.answer_template,
+        "left_out": {
+            "bad_rows": len(bad),
+            "other_levels": other_levels,
+            "overlap_exact": sum(overlap.how == "exact" for overlap in overlaps),
+            "overlap_normalized": sum(overlap.how == "normalized" for overlap in overlaps),
+        },
+        "compared_with": {name: len(problems) for name, problems in tests.items()},
+        "overlap": [asdict(overlap) for overlap in overlaps],
+        "bad_rows": [asdict(row) for row in bad],
+        "seed_grpo_version": version("seed-grpo"),
+    }
+    _write_json(path.with_name(path.stem + MANIFEST_SUFFIX), manifest)
+    return Prepared(path, manifest, warnings)
+
+
+def made_here(split: str) -> list[Record]:
+    """The quickstart's sums as records."""
+    from seed_grpo.data.arithmetic import problems
+
+    return [
+        Record(f"arithmetic/{split}/{index}", sum_.problem, (sum_.answer,), float(sum_.level))
+        for index, sum_ in enumerate(problems(split))
+    ]
+
+
+def prepared_tests(folders: Iterable[Path]) -> dict[str, list[str]]:
+    """The problems of every prepared test set in the folders, by name."""
+    import pyarrow.parquet as pq
+
+    found: dict[str, list[str]] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"There is no folder {folder}.", "give a folder of prepared test sets.")
+        for path in sorted(folder.glob("*.parquet")):
+            manifest = read_manifest(path)
+            if manifest.get("test"):
+                rows = pq.read_table(path, columns=["extra_info"]).column("extra_info").to_pylist()
+                found[path.stem] = [row["problem"] for row in rows]
+    return found
+
+
+def _read(request: Request) -> RawTable:
+    if request.source is None:
+        return RawTable(origin={"kind": "made here", "module": "seed_grpo.data.arithmetic"})
+    if looks_local(request.source):
+        return read_local(request.source, request.dataset, request.split)
+    assert request.split is not None
+    return read_hub(request.source, request.revision, request.dataset, request.split)
+
+
+def _expected(request: Request) -> list[range]:
+    """The numbers of rows that are right; a file that does not name its split may hold any split, or all of them."""
+    rows = request.dataset.rows
+    if request.split is not None:
+        return [rows[request.split]]
+    return [*rows.values(), exactly(sum(each.start for each in rows.values()))]
+
+
+def _warnings(
+    request: Request, rows: int, bad: Sequence[BadRow], overlaps: Sequence[Overlap], tests: Mapping[str, Sequence[str]]
+) -> list[str]:
+    warnings = []
+    expected = _expected(request)
+    if not any(rows in each for each in expected):
+        warnings.append(f"{request.name} has {rows} rows, not {' or '.join(map(describe, expected))}.")
+    if bad:
+        warnings.append(f"{request.name}: {len(bad)} bad rows left out; the first is {bad[0]}.")
+    if overlaps:
+        warnings.append(f"{request.name}: {len(overlaps)} rows dropped that test sets have, too.")
+    if not request.is_test and not tests and request.source is not None:
+        warnings.append(
+            f"{request.name} was compared with no test set; prepare the benchmarks in the same folder first, "
+            "or name their folder with --against."
+        )
+    return warnings
+
+
+def _write_parquet(path: Path, records: Sequence[Record], dataset: Dataset, split: str, options: Options) -> None:
+    """Write verl's columns with the same types for every data set, so that verl can join several files."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    text = pa.string()
+    schema = pa.schema(
+        [
+            ("data_source", text),
+            ("prompt", pa.list_(pa.struct([("role", text), ("content", text)]))),
+            ("ability", text),
+            ("reward_model", pa.struct([("style", text), ("ground_truth", pa.list_(text))])),
+            (
+                "extra_info",
+                pa.struct(
+                    [
+                        ("index", pa.int64()),
+                        ("id", text),
+                        ("split", text),
+                        ("level", pa.float64()),
+                        ("subject", text),
+                        ("problem", text),
+                        ("template", text),
+                    ]
+                ),
+            ),
+        ]
+    )
+    rows = [
+        {
+            "data_source": dataset.name,
+            "prompt": options.template.messages(record.problem, options.prompt_format),
+            "ability": "math",
+            "reward_model": {"style": "rule", "ground_truth": list(record.golds)},
+            "extra_info": {
+                "index": index,
+                "id": record.id,
+                "split": split,
+                "level": record.level,
+                "subject": record.subject,
+                "problem": record.problem,
+                "template": options.template.name,
+            },
+        }
+        for index, record in enumerate(records)
+    ]
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), unfinished)
+    os.replace(unfinished, path)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
