@@ -93,7 +93,9 @@ def seed_grpo_advantages(
     weights = prompt_weights(group_ids, cluster_ids, method, log_probs=log_probs)
     prompt_N = weights.groups.prompt_N
     if rewards_N.shape != prompt_N.shape:
-        raise UsageError(f"rewards has shape {rewards_N.shape}.", f"give one reward a response, shape {prompt_N.shape}.")
+        raise UsageError(
+            f"rewards has shape {rewards_N.shape}.", f"give one reward a response, shape {prompt_N.shape}."
+        )
     if not np.isfinite(rewards_N).all():
         row = int(np.flatnonzero(~np.isfinite(rewards_N))[0])
         raise SeedGrpoError(f"rewards[{row}] is {rewards_N[row]}.", "every reward must be a finite number.")

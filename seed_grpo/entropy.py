@@ -80,7 +80,7 @@ def monte_carlo(log_mass_C: Floats, clusters: Clusters) -> Floats:
 def rao_blackwell(log_mass_C: Floats, clusters: Clusters) -> Floats:
     """−Σ_k p(C_k) log p(C_k): the paper's Eq. 4 over the observed clusters (Farquhar et al. 2024). Shape (P,)."""
     terms_C = np.exp(log_mass_C) * log_mass_C
-    return -np.bincount(clusters.prompt_C, weights=terms_C, minlength=len(clusters.count_P))
+    return np.bincount(clusters.prompt_C, weights=-terms_C, minlength=len(clusters.count_P)).astype(np.float64)
 
 
 MASSES: dict[str, Callable[[Clusters, Floats | None], Floats]] = {
@@ -210,7 +210,9 @@ def _as_cluster_ids(cluster_ids: ArrayLike, rows: int) -> Ints:
     if ids_N.shape != (rows,):
         raise UsageError(f"cluster_ids has shape {ids_N.shape}.", f"give one id a response, shape ({rows},).")
     if ids_N.dtype.kind not in "iu" or (ids_N < DROPPED).any():
-        raise UsageError("cluster_ids must be integers, 0 or above (−1 for a dropped response).", "number the clusters.")
+        raise UsageError(
+            "cluster_ids must be integers, 0 or above (−1 for a dropped response).", "number the clusters."
+        )
     return ids_N.astype(np.int64)
 
 
@@ -222,7 +224,9 @@ def _as_log_probs(log_probs: ArrayLike | None, rows: int) -> Floats | None:
         raise UsageError(f"log_probs has shape {log_probs_N.shape}.", f"give one number a response, shape ({rows},).")
     if not np.isfinite(log_probs_N).all():
         row = int(np.flatnonzero(~np.isfinite(log_probs_N))[0])
-        raise SeedGrpoError(f"log_probs[{row}] is {log_probs_N[row]}.", "every log-probability must be a finite number.")
+        raise SeedGrpoError(
+            f"log_probs[{row}] is {log_probs_N[row]}.", "every log-probability must be a finite number."
+        )
     return log_probs_N
 
 
@@ -234,9 +238,7 @@ def _build_clusters(prompt_N: Ints, cluster_ids_N: Ints, counted_P: Ints) -> Clu
     _, dense_N = np.unique(cluster_ids_N, return_inverse=True)
     pairs_N = prompt_N * (int(dense_N.max()) + 1) + dense_N
     pairs_C, cluster_N, size_C = np.unique(pairs_N, return_inverse=True, return_counts=True)
-    return Clusters(
-        cluster_N=cluster_N, prompt_C=pairs_C // (int(dense_N.max()) + 1), size_C=size_C, count_P=counted_P
-    )
+    return Clusters(cluster_N=cluster_N, prompt_C=pairs_C // (int(dense_N.max()) + 1), size_C=size_C, count_P=counted_P)
 
 
 def _grouped_log_sum_exp(values: Floats, group: Ints, groups: int) -> Floats:

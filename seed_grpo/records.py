@@ -1,4 +1,4 @@
-"""What a run leaves in its output folder: `metrics.jsonl` (a line a step) and `prompts.jsonl` (a line a prompt and step).
+"""What a run leaves in its output folder: `metrics.jsonl` (a line a step), `prompts.jsonl` (a line a prompt and step).
 
 Lines are appended as the run goes. A resumed run first removes the lines of steps that its checkpoint does not hold,
 so no step stands there twice.
@@ -22,7 +22,7 @@ SUMMARY = "summary.json"
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a file. A last line that a killed run left unfinished is skipped; any other bad line is an error."""
+    """The records of a file. A last line that a killed run left unfinished is skipped; other bad lines are errors."""
     if not path.is_file():
         return
     lines = path.read_text(encoding="utf-8").split("\n")

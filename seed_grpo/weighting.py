@@ -92,7 +92,9 @@ def uncertainty_weight(
     )
     for name, values in (("entropy", entropies), ("max_entropy", maxima)):
         if not np.isfinite(values).all() or (values < 0).any():
-            raise SeedGrpoError(f"{name} holds a value that is negative or not finite.", "it is measured in nats, from 0.")
+            raise SeedGrpoError(
+                f"{name} holds a value that is negative or not finite.", "it is measured in nats, from 0."
+            )
     ratios = np.divide(entropies, maxima, out=np.zeros(entropies.shape), where=maxima > 0)
     weights = FORMS[form](alpha * np.minimum(ratios, 1.0), gamma)
     return float(weights) if weights.ndim == 0 else weights
@@ -104,4 +106,8 @@ def exceeds_maximum(entropy_P: Floats, max_entropy_P: Floats) -> NDArray[np.bool
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool) and math.isfinite(value)
+    return (
+        isinstance(value, (int, float, np.floating, np.integer))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )

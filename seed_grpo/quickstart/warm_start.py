@@ -48,7 +48,9 @@ def warm_start(folder: str | Path, seed: int = 0, target: float = TARGET_ACCURAC
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if state.global_step % CHECK_EVERY == 0:
                 with torch.no_grad():
-                    predicted = model(input_ids=dev["input_ids"], attention_mask=dev["attention_mask"]).logits.argmax(-1)
+                    predicted = model(input_ids=dev["input_ids"], attention_mask=dev["attention_mask"]).logits.argmax(
+                        -1
+                    )
                 labels = dev["labels"][:, 1:]
                 right = (predicted[:, :-1] == labels) | (labels == -100)
                 self.accuracy = float(right.all(dim=1).float().mean())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -110,12 +111,11 @@ def _cpus(config: DictConfig) -> list[Finding]:
 
 def _model_and_data(config: DictConfig) -> list[Finding]:
     from seed_grpo.data import validate_parquet
-    from seed_grpo.training.preflight import check_model
+    from seed_grpo.training.preflight import check_model, data_files
 
     findings = []
     model = config.actor_rollout_ref.model.path
-    files = [path for name in ("train_files", "val_files")
-             for path in ([config.data[name]] if isinstance(config.data[name], str) else config.data[name])]  # fmt: skip
+    files = data_files(config, "train_files") + data_files(config, "val_files")
     if config.get("quickstart_dir") and not Path(config.quickstart_dir).exists():
         return [Finding("model and data", "made by `seed-grpo quickstart`", True)]
     for name, path, check in [("model", model, check_model), *[("data", path, validate_parquet) for path in files]]:
@@ -135,7 +135,9 @@ def _disk(config: DictConfig) -> list[Finding]:
         free = shutil.disk_usage(folder).free
         writable = os.access(folder, os.W_OK)
         seen = f"{free / 2**30:.1f} GiB free at {folder}" + ("" if writable else ", not writable")
-        findings.append(Finding(name, seen, writable and free >= DISK_BYTES, f"free 2 GiB at {folder}, or choose another."))
+        findings.append(
+            Finding(name, seen, writable and free >= DISK_BYTES, f"free 2 GiB at {folder}, or choose another.")
+        )
     return findings
 
 
@@ -154,7 +156,9 @@ def _plugin_in_ray(config: DictConfig) -> list[Finding]:
 
     scratch = tempfile.mkdtemp(prefix="seed-grpo-")
     try:
-        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR", _temp_dir=scratch)
+        ray.init(
+            num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=scratch
+        )
 
         @ray.remote(num_cpus=1)
         def registered_there() -> dict[str, bool]:

@@ -25,7 +25,7 @@ def main(config_path: str, scratch: str) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     from omegaconf import OmegaConf, open_dict
 
-    config = OmegaConf.load(config_path)
+    config: Any = OmegaConf.load(config_path)
     ray_init = config.ray_kwargs.ray_init
     for name, value in ray_init.runtime_env.get("env_vars", {}).items():
         os.environ.setdefault(name, str(value))

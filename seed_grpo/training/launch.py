@@ -86,12 +86,17 @@ def _run_driver(config: DictConfig, folder: Path, verbose: bool) -> None:
         raise SeedGrpoError(*_failure(log_path, log_start, driver.returncode))
 
 
-def _follow(
-    driver: subprocess.Popen, config: DictConfig, folder: Path, log_path: Path | None, log_start: int
-) -> None:
+def _follow(driver: subprocess.Popen, config: DictConfig, folder: Path, log_path: Path | None, log_start: int) -> None:
     """Show the steps as they are recorded until the driver ends."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -110,7 +115,9 @@ def _follow(
                 done = max(done, record["step"])
                 progress.update(task, description="training", completed=done, numbers=_numbers(record))
                 if "val/accuracy" in record:
-                    progress.console.print(f"step {record['step']:>4}  validation accuracy {record['val/accuracy']:.1%}")
+                    progress.console.print(
+                        f"step {record['step']:>4}  validation accuracy {record['val/accuracy']:.1%}"
+                    )
                 elif not console.is_terminal and record["step"] % 10 == 0:
                     progress.console.print(f"step {record['step']:>4}  {_numbers(record)}")
             # A resumed run first removes the records that its checkpoint does not hold.

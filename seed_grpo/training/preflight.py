@@ -43,13 +43,17 @@ def check_run(config: DictConfig) -> None:
     """
     check_method(config)
     check_model(config.actor_rollout_ref.model.path)
-    for name in ("train_files", "val_files"):
-        files = config.data[name]
-        for path in [files] if isinstance(files, str) else files:
-            validate_parquet(path)
+    for path in data_files(config, "train_files") + data_files(config, "val_files"):
+        validate_parquet(path)
     check_batch(config)
     check_cpus(config)
     check_output(config)
+
+
+def data_files(config: DictConfig, name: str) -> list[str]:
+    """The files of `data.train_files` or `data.val_files`: verl takes one path, or a list."""
+    files = config.data[name]
+    return [files] if isinstance(files, str) else list(files)
 
 
 def check_method(config: DictConfig) -> None:
@@ -91,8 +95,7 @@ def check_batch(config: DictConfig) -> None:
     """verl drops the last incomplete batch: a smaller data set would give no step at all."""
     import pyarrow.parquet as pq
 
-    files = config.data.train_files
-    rows = sum(pq.read_metadata(path).num_rows for path in ([files] if isinstance(files, str) else files))
+    rows = sum(pq.read_metadata(path).num_rows for path in data_files(config, "train_files"))
     if rows < config.data.train_batch_size:
         raise UsageError(
             f"The training data has {rows} rows, fewer than data.train_batch_size={config.data.train_batch_size}.",

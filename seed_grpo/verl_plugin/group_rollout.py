@@ -26,7 +26,7 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 from verl.workers.config import HFModelConfig
 
-from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.errors import UsageError
 from seed_grpo.verl_plugin import HF_ROLLOUT, REWARD_MANAGER
 from seed_grpo.verl_plugin.hf_engine import Generated
 from seed_grpo.verl_plugin.hf_rollout import server_name
@@ -90,8 +90,10 @@ class GroupRolloutManager:
             share = -(-len(rows) // len(self._servers))
             parts = [rows[start : start + share] for start in range(0, len(rows), share)]
             await asyncio.gather(
-                *[self._finish(part, n, validate, self._by_batch(server, part, n, validate))
-                  for server, part in zip(self._servers, parts, strict=False)]
+                *[
+                    self._finish(part, n, validate, self._by_batch(server, part, n, validate))
+                    for server, part in zip(self._servers, parts, strict=False)
+                ]
             )
         else:
             await asyncio.gather(
@@ -106,9 +108,7 @@ class GroupRolloutManager:
         uids = [row["uid"] for row in rows]
         try:
             responses = await generation
-            await asyncio.get_running_loop().run_in_executor(
-                None, self._store, rows, n, responses, partition
-            )
+            await asyncio.get_running_loop().run_in_executor(None, self._store, rows, n, responses, partition)
             status = "finished"
         except Exception as error:
             logger.exception("The rollout of %d prompts failed: %s", len(rows), error)
@@ -224,9 +224,12 @@ def check_supported(config: DictConfig) -> None:
 
 def _rows(batch: TensorDict) -> list[dict[str, Any]]:
     """A batch of prompts as one dict a prompt."""
-    columns = {name: value for name, value in batch.items()}
+    columns = dict(batch.items())
     return [
-        {name: _plain(value) if isinstance(value, NonTensorData) else _plain(value[i]) for name, value in columns.items()}
+        {
+            name: _plain(value) if isinstance(value, NonTensorData) else _plain(value[i])
+            for name, value in columns.items()
+        }
         for i in range(len(batch))
     ]
 

@@ -52,7 +52,7 @@ class HFServer:
     Requests that arrive while a batch is decoded form the next batch. `generate_batch` takes a whole batch at once.
     """
 
-    def __init__(self, config: RolloutConfig, model_config: Any, replica_rank: int) -> None:
+    def __init__(self, config: Any, model_config: Any, replica_rank: int) -> None:
         set_torch_threads()
         self.config: RolloutConfig = omega_conf_to_dataclass(config)
         self.model_config: HFModelConfig = omega_conf_to_dataclass(model_config)
@@ -117,7 +117,7 @@ class HFServer:
             responses = await self._decode(rows, sampling)
         finally:
             self._in_flight -= 1
-        version = {name: self.global_steps for name in ("global_steps", "min_global_steps", "max_global_steps")}
+        version = dict.fromkeys(("global_steps", "min_global_steps", "max_global_steps"), self.global_steps)
         return [replace(response, extra_fields=version) for response in responses]
 
     async def _admitted(self) -> bool:
@@ -304,7 +304,8 @@ class HFServerAdapter(BaseRollout):
         """Send the weights through Ray's shared memory, in parts of `update_weights_bucket_megabytes`."""
         if wire_format != "named_tensors":
             raise SeedGrpoError(
-                f"The hf rollout cannot take weights as {wire_format!r}.", "use rollout.checkpoint_engine.backend=naive."
+                f"The hf rollout cannot take weights as {wire_format!r}.",
+                "use rollout.checkpoint_engine.backend=naive.",
             )
         limit = self.config.checkpoint_engine.update_weights_bucket_megabytes << 20
         dtype = getattr(torch, self.config.dtype)

@@ -24,6 +24,8 @@ from seed_grpo.verl_plugin.hf_engine import end_token_ids
 class SeedGrpoRewardManager(RewardManagerBase):
     """Grades single-turn responses against `reward_model.ground_truth` (one answer, or a list of which any counts)."""
 
+    tokenizer: Any
+
     def __init__(
         self,
         config: Any,

@@ -1,4 +1,4 @@
-"""Settings of how a run is driven, the `seed_grpo_runtime:` node of the config. None of them changes what is learned."""
+"""Settings of how a run is driven, the `seed_grpo_runtime:` node of the config. None changes what is learned."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class SeedGrpoMixin(PPOTrainer):
 
             from seed_grpo.verl_plugin.cpu_worker import CPUActorRolloutRefWorker
 
-            worker = ray.remote(CPUActorRolloutRefWorker)
+            worker: Any = ray.remote(CPUActorRolloutRefWorker)
             self.role_worker_mapping |= {role: worker for role in self.role_worker_mapping if role != Role.Critic}
 
     def _setup(self) -> None:
@@ -115,7 +115,9 @@ class SeedGrpoMixin(PPOTrainer):
             self._answers_decoded = True
             logger.warning("The reward manager does not return answers: they are extracted from the responses' text.")
         data = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=["responses"])
-        texts = self.tokenizer.batch_decode([ids.tolist() for ids in data["responses"].unbind()], skip_special_tokens=True)
+        texts = self.tokenizer.batch_decode(
+            [ids.tolist() for ids in data["responses"].unbind()], skip_special_tokens=True
+        )
         return [extract_answer(text, template=self.method.answer_template) for text in texts]
 
     def _log_probs(self, data: Any) -> np.ndarray:
@@ -147,9 +149,11 @@ class SeedGrpoMixin(PPOTrainer):
             self.records.write_step(self.global_steps, metrics)
         return metrics
 
-    def _val_metrics_update(self, data_sources: Any, sample_uids: Any, infos: dict, *args: Any, **kwargs: Any) -> dict:
-        metrics = super()._val_metrics_update(data_sources, sample_uids, infos, *args, **kwargs)
-        scores = infos.get("acc") or infos["reward"]
+    def _val_metrics_update(
+        self, data_sources: Any, sample_uids: Any, reward_extra_infos_dict: Any, *args: Any, **kwargs: Any
+    ) -> dict[str, float]:
+        metrics = super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs)
+        scores = reward_extra_infos_dict.get("acc") or reward_extra_infos_dict["reward"]
         metrics["val/accuracy"] = float(np.mean([float(score) for score in scores]))
         return metrics
 
@@ -211,9 +215,7 @@ def real_final_rows(keys: list[str], tags: list[dict]) -> list[int]:
         if session not in final or int(index) > final[session][0]:
             final[session] = (int(index), row)
     if not final:
-        raise SeedGrpoError(
-            "The batch holds no response.", "look for the rollout's errors further up in the log."
-        )
+        raise SeedGrpoError("The batch holds no response.", "look for the rollout's errors further up in the log.")
     return sorted(row for _, row in final.values())
 
 

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# All tests, in an environment of their own making. Arguments go to pytest, such as -m "not e2e" for the fast ones.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. examples/environment.sh
+make_environment dev.txt
+exec "$venv/bin/python" -m pytest "$@"
