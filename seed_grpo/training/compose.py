@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from seed_grpo.errors import UsageError
 from seed_grpo.settings import MethodSettings
+from seed_grpo.training.resolvers import register_resolvers
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -16,9 +17,11 @@ ROOT = "train"
 
 
 def register_defaults() -> None:
-    """Put the method's defaults where Hydra finds them: they stand once, in `MethodSettings`."""
+    """Put what the YAML files cannot hold where Hydra finds it: the method's defaults, which stand once, in
+    `MethodSettings`, and the values that are worked out."""
     from hydra.core.config_store import ConfigStore
 
+    register_resolvers()
     node = {"seed_grpo": MethodSettings().as_dict()}
     ConfigStore.instance().store(group="method", name="paper", node=node, package="_global_")
 

@@ -39,9 +39,11 @@ def main(config_path: str, scratch: str) -> None:
     from verl.utils.config import validate_config
     from verl.utils.device import auto_set_device
 
+    from seed_grpo.training.resolvers import attention_note
     from seed_grpo.verl_plugin import require_registered
 
     require_registered()
+    print(attention_note(config))
     auto_set_device(config)
     validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     try:

@@ -15,6 +15,7 @@ from wrapt import when_imported
 from seed_grpo.errors import SeedGrpoError
 
 ESTIMATOR = "seed_grpo"
+RAFT_PP = "raft_pp"
 TRAINER_MODES = {
     "seed_grpo_sync": "sync",
     "seed_grpo_colocate_async": "colocate_async",
@@ -34,8 +35,10 @@ def _register_platform(module: ModuleType) -> None:
 @when_imported("verl.trainer.ppo.core_algos")
 def _register_estimator(module: ModuleType) -> None:
     from seed_grpo.verl_plugin.estimator import compute_seed_grpo_advantage
+    from seed_grpo.verl_plugin.raft_pp import compute_raft_pp_advantage
 
     module.register_adv_est(ESTIMATOR)(compute_seed_grpo_advantage)
+    module.register_adv_est(RAFT_PP)(compute_raft_pp_advantage)
 
 
 @when_imported("verl.trainer.ppo.v1")
@@ -93,7 +96,7 @@ def registered() -> dict[str, bool]:
     from verl.workers.rollout.replica import RolloutReplicaRegistry
 
     return {
-        f"advantage estimator {ESTIMATOR}": ESTIMATOR in ADV_ESTIMATOR_REGISTRY,
+        **{f"advantage estimator {name}": name in ADV_ESTIMATOR_REGISTRY for name in (ESTIMATOR, RAFT_PP)},
         **{f"trainer mode {mode}": mode in TRAINER_REGISTRY for mode in TRAINER_MODES},
         f"reward manager {REWARD_MANAGER}": REWARD_MANAGER in reward_managers,
         f"platform {CPU_PLATFORM}": PlatformRegistry.get(CPU_PLATFORM) is not None,

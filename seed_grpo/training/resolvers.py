@@ -1,0 +1,57 @@
+"""Values of the configuration that are worked out, not written down: `${name:arguments}` in the YAML files."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from seed_grpo.errors import UsageError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+FLASH_ATTENTION = "flash-attn==2.8.3"
+
+
+def register_resolvers() -> None:
+    """Make the resolvers known to OmegaConf."""
+    from omegaconf import OmegaConf
+
+    for resolver in (minibatch_prompts, attention_implementation, flash_attention):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
+
+
+def minibatch_prompts(responses: int, group_size: int, prompts: int) -> int:
+    """The prompts of a minibatch of about `responses` responses.
+
+    Dr.GRPO counts responses, verl prompts, and verl wants whole minibatches: the largest divisor of `prompts` (those of
+    a step) whose groups together have at most `responses` responses, and at least one prompt.
+    """
+    if min(responses, group_size, prompts) < 1:
+        raise UsageError(
+            f"A minibatch of {responses} responses, groups of {group_size}, {prompts} prompts a step: one is below 1.",
+            "set actor_rollout_ref.rollout.n and data.train_batch_size to 1 or more.",
+        )
+    most = max(responses // group_size, 1)
+    return max(divisor for divisor in range(1, min(most, prompts) + 1) if prompts % divisor == 0)
+
+
+def flash_attention() -> bool:
+    """Whether flash-attention is installed."""
+    return find_spec("flash_attn") is not None
+
+
+def attention_implementation() -> str:
+    """The attention of transformers to use on a GPU."""
+    return "flash_attention_2" if flash_attention() else "sdpa"
+
+
+def attention_note(config: DictConfig) -> str:
+    """A line for the log: which attention the update uses, and why."""
+    model = config.actor_rollout_ref.model
+    chosen = model.override_config.get("attn_implementation", "flash_attention_2")
+    packing = "packed sequences" if model.use_remove_padding else "padded sequences"
+    hint = ""
+    if config.trainer.device == "cuda" and not flash_attention():
+        hint = f" (flash-attention is not installed; pip install {FLASH_ATTENTION} saves the padding)"
+    return f"Attention of the update: {chosen}, {packing}{hint}."
