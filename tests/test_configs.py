@@ -25,12 +25,13 @@ def names(group: str) -> list[str]:
 
 
 PAPER_RUNS = [name for name in names("experiment") if name != "quickstart"]
-OTHER_RUNS = [[f"experiment={run}", "platform=gpu", f"baseline={baseline}"]
-              for run in PAPER_RUNS for baseline in names("baseline")]  # fmt: skip
-OTHER_RUNS += [["experiment=quickstart", "platform=cpu", f"baseline={name}"] for name in names("baseline")]
-OTHER_RUNS += [["experiment=qwen2.5_math_7b", f"platform={name}"] for name in names("platform")]
-OTHER_RUNS += [["experiment=qwen2.5_math_7b", "platform=gpu", f"ablation={name}"] for name in names("ablation")]
-OTHER_RUNS += [["experiment=qwen2.5_math_7b", "platform=gpu", f"method={name}"] for name in names("method")]
+# Every file of every group, and every baseline on both kinds of machine.
+RUNS = [[f"experiment={run}", "platform=gpu"] for run in PAPER_RUNS]
+RUNS += [["experiment=qwen2.5_math_7b", "platform=gpu", f"baseline={name}"] for name in names("baseline")]
+RUNS += [["experiment=quickstart", "platform=cpu", f"baseline={name}"] for name in names("baseline")]
+RUNS += [["experiment=qwen2.5_math_7b_g16", f"platform={name}"] for name in names("platform")]
+RUNS += [["experiment=qwen2.5_math_7b", "platform=gpu", f"ablation={name}"] for name in names("ablation")]
+RUNS += [["experiment=qwen2.5_math_7b", "platform=gpu", f"method={name}"] for name in names("method")]
 
 # What Dr.GRPO's scripts and defaults say, in verl's words; verl's own defaults differ in most of them.
 DR_GRPO = {
@@ -105,7 +106,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("overrides", OTHER_RUNS, ids=" ".join)
+@pytest.mark.parametrize("overrides", RUNS, ids=" ".join)
 def test_verl_takes_it(overrides: list[str], tiny_model: Path, rows: Path, tmp_path: Path) -> None:
     """Composed, resolved, made into verl's typed dataclasses, and passed by verl's checks and ours."""
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn, get_policy_loss_fn
@@ -250,7 +251,7 @@ def test_the_cluster_takes_its_size_from_slurm(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("installed", [True, False])
-def test_flash_attention_where_it_is_installed(installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flash_attention_where_installed(installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if installed:
         (tmp_path / "flash_attn.py").touch()
         monkeypatch.syspath_prepend(tmp_path)
@@ -275,3 +276,50 @@ def flat(config: DictConfig) -> dict[str, Any]:
         return {name: leaf for key, child in node.items() for name, leaf in walk(child, f"{prefix}.{key}").items()}
 
     return {key.removeprefix("."): leaf for key, leaf in walk(OmegaConf.to_container(config, resolve=True), "").items()}
+
+
+def hyperparameters() -> list[tuple[str, str, str]]:
+    """The rows of the documentation's table: key, value, verl's default."""
+    text = (ROOT / "docs" / "paper_to_code.md").read_text(encoding="utf-8")
+    table = text.split("## Hyperparameters", 1)[1].split("\n\n| what |", 1)[1].split("\n\n", 1)[0]
+    rows = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return [(key, value, default) for _, key, value, default, _ in rows]
+
+
+@pytest.fixture(scope="module")
+def verl_defaults() -> DictConfig:
+    from hydra import compose, initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    with initialize_config_module(config_module="verl.trainer.config", version_base=None):
+        return compose("ppo_trainer", overrides=["actor_rollout_ref.rollout.name=vllm"])
+
+
+def test_the_documented_hyperparameters_are_the_configured_ones(verl_defaults: DictConfig) -> None:
+    config = compose_config(["experiment=qwen2.5_math_7b", "platform=gpu"])
+    rows = hyperparameters()
+    assert len(rows) > 50
+    wrong = []
+    for short, documented, default in rows:
+        key = re.sub(r"^(actor|rollout|model)\.", r"actor_rollout_ref.\1.", short)
+        if value(config, key) != yaml.safe_load(documented):
+            wrong.append(f"{key} is {value(config, key)}, documented {documented}")
+        if default != "–" and value(verl_defaults, key) != yaml.safe_load(default):
+            wrong.append(f"verl's {key} is {value(verl_defaults, key)}, documented {default}")
+    assert not wrong
+
+
+def test_every_dr_grpo_value_that_verl_would_change_is_documented(verl_defaults: DictConfig) -> None:
+    documented = {re.sub(r"^(actor|rollout|model)\.", r"actor_rollout_ref.\1.", row[0]) for row in hyperparameters()}
+    follow = {"actor_rollout_ref.rollout.prompt_length", "actor_rollout_ref.rollout.response_length"}
+    differing = {key for key, wanted in DR_GRPO.items() if value(verl_defaults, key) != wanted}
+    assert differing - follow - {"reward.reward_manager.name"} <= documented
+
+
+def test_every_shipped_choice_is_documented() -> None:
+    text = (ROOT / "docs" / "paper_to_code.md").read_text(encoding="utf-8")
+    for group in ("experiment", "baseline", "ablation"):
+        shipped = [name for name in names(group) if name not in ("none", "quickstart")]
+        missing = [name for name in shipped if not re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", text)]
+        assert not missing

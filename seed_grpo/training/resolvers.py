@@ -17,7 +17,7 @@ def register_resolvers() -> None:
     """Make the resolvers known to OmegaConf."""
     from omegaconf import OmegaConf
 
-    for resolver in (minibatch_prompts, attention_implementation, flash_attention):
+    for resolver in (minibatch_prompts, pass_through, attention_implementation, flash_attention):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
 
 
@@ -34,6 +34,13 @@ def minibatch_prompts(responses: int, group_size: int, prompts: int) -> int:
         )
     most = max(responses // group_size, 1)
     return max(divisor for divisor in range(1, min(most, prompts) + 1) if prompts % divisor == 0)
+
+
+def pass_through() -> str:
+    """The chat template for prompts that `seed-grpo data prepare` stored as text."""
+    from seed_grpo.data.templates import PASS_THROUGH
+
+    return PASS_THROUGH
 
 
 def flash_attention() -> bool:
