@@ -2,17 +2,49 @@
 
     response → answer → key → cluster → entropy → weight → advantage
 
-Each arrow is a function below; none of them needs torch, verl or Ray. `seed_grpo.verl_plugin` trains with them.
+Each arrow is a function below; none of them needs torch, verl or Ray. `seed_grpo.verl_plugin` trains with them. A
+function is loaded when it is first used: the processes that compare answers load no numpy.
 """
 
-from seed_grpo.advantage import seed_grpo_advantages
-from seed_grpo.entropy import semantic_entropy
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from seed_grpo.version import __version__
-from seed_grpo.weighting import uncertainty_weight
+
+if TYPE_CHECKING:
+    from seed_grpo.advantage import seed_grpo_advantages
+    from seed_grpo.answers import extract_answer
+    from seed_grpo.entropy import semantic_entropy
+    from seed_grpo.equivalence import cluster_answers, grade_answer
+    from seed_grpo.weighting import uncertainty_weight
 
 __all__ = [
     "__version__",
+    "cluster_answers",
+    "extract_answer",
+    "grade_answer",
     "seed_grpo_advantages",
     "semantic_entropy",
     "uncertainty_weight",
 ]
+
+_MODULES = {
+    "extract_answer": "seed_grpo.answers",
+    "cluster_answers": "seed_grpo.equivalence",
+    "grade_answer": "seed_grpo.equivalence",
+    "semantic_entropy": "seed_grpo.entropy",
+    "uncertainty_weight": "seed_grpo.weighting",
+    "seed_grpo_advantages": "seed_grpo.advantage",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

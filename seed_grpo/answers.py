@@ -11,6 +11,7 @@ A template says where the field's prompts put the answer:
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable
 
 from seed_grpo.errors import UsageError
@@ -19,7 +20,8 @@ _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
 _BRACE_OR_ESCAPE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BARE_ARGUMENT = re.compile(r"[^\s$]+")
 _PHRASE = re.compile(r"answer\s{0,8}is\s{0,8}:?\s{0,8}", re.IGNORECASE)
-_THINK_END, _OPEN, _CLOSE = "</think>", "<answer>", "</answer>"
+_THOUGHT_BEFORE_ANSWER = re.compile(r"</think>\s*<answer>")
+_OPEN, _CLOSE = "<answer>", "</answer>"
 
 
 def extract_answer(response: str, *, template: str = "boxed") -> str | None:
@@ -45,9 +47,8 @@ def last_box(text: str) -> str | None:
     if start < 0:
         return None
     box = _BOX.match(text, start)
-    if box is None:  # a longer command such as \boxedx: look through the text once, not from each of them
-        for box in _BOX.finditer(text):
-            pass
+    if box is None:  # a longer command such as \\boxedx: look through the text once, not from each of them
+        box = _last(_BOX, text)
     if box is None:
         return None
     position = box.end()
@@ -58,8 +59,13 @@ def last_box(text: str) -> str | None:
     if text[position] != "{":
         # TeX would take a single token; people write "\boxed 42".
         bare = _BARE_ARGUMENT.match(text, position)
-        return bare.group().rstrip(".,;:") if bare else None
+        return bare.group().rstrip(".,;:").removesuffix("\\)").removesuffix("\\]") if bare else None
     return _balanced(text, position)
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    last = deque(pattern.finditer(text), maxlen=1)
+    return last[0] if last else None
 
 
 def _balanced(text: str, opening: int) -> str | None:
@@ -78,7 +84,8 @@ def _balanced(text: str, opening: int) -> str | None:
 def _answer_tag(text: str) -> str | None:
     end = text.rfind(_CLOSE)
     start = text.rfind(_OPEN, 0, end) if end >= 0 else -1
-    if start < 0 or not text[:start].rstrip().endswith(_THINK_END):
+    # The format counts, as in R1's reward: the thought ends before an answer begins. White space between is free.
+    if start < 0 or not _THOUGHT_BEFORE_ANSWER.search(text, 0, start + len(_OPEN)):
         return None
     inside = text[start + len(_OPEN) : end]
     return last_box(inside) if _BOX.search(inside) else inside
@@ -92,9 +99,7 @@ def _gsm8k(text: str) -> str | None:
 def _phrase(text: str) -> str | None:
     if _BOX.search(text):
         return last_box(text)
-    match = None
-    for match in _PHRASE.finditer(text):
-        pass
+    match = _last(_PHRASE, text)
     if match is None:
         return None
     # The sentence ends at a full stop before white space, not at a decimal point.

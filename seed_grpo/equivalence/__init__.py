@@ -6,10 +6,10 @@ order of the rollouts. docs/answer_keys.md has the rules.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 
-from seed_grpo.entropy import DROPPED
 from seed_grpo.equivalence.grading import gold_strings, is_correct
 from seed_grpo.equivalence.keys import LEVELS, AnswerKeyer
 from seed_grpo.errors import UsageError
@@ -31,9 +31,15 @@ def shared_keyer() -> AnswerKeyer:
         return _shared
 
 
-def cluster_answers(
-    answers: Sequence[str | None], *, level: str = "exact", no_answer: str = "singleton"
-) -> list[int]:
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def cluster_answers(answers: Sequence[str | None], *, level: str = "exact", no_answer: str = "singleton") -> list[int]:
     """Clusters of the answers to one prompt.
 
     Args:
@@ -56,6 +62,8 @@ def cluster_keys(keys: Sequence[str | None], *, no_answer: str = "singleton") ->
     """As `cluster_answers`, for answers whose keys are known."""
     if no_answer not in NO_ANSWER_RULES:
         raise UsageError(f"Unknown no_answer {no_answer!r}.", f"choose one of {', '.join(NO_ANSWER_RULES)}.")
+    from seed_grpo.entropy import DROPPED  # here, because it loads numpy and the workers need none
+
     ids: dict[object, int] = {}
     clusters = []
     for row, key in enumerate(keys):
@@ -68,9 +76,7 @@ def cluster_keys(keys: Sequence[str | None], *, no_answer: str = "singleton") ->
     return clusters
 
 
-def grade_answer(
-    answer: str | None, gold: str | float | Sequence[str | float], *, level: str = "symbolic"
-) -> bool:
+def grade_answer(answer: str | None, gold: str | float | Sequence[str | float], *, level: str = "symbolic") -> bool:
     """Whether an answer is correct. The outcome depends on the answer's key alone, so a cluster is never half right.
 
     Args:

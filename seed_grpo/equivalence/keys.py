@@ -6,41 +6,41 @@ normalized key alone. So answers that are equal at one level are equal at the ne
 
 from __future__ import annotations
 
-import re
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from seed_grpo.equivalence.guards import is_guarded
-from seed_grpo.equivalence.normalize import normalized_key, parse_rational
+from seed_grpo.equivalence.normalize import normalized_key
 from seed_grpo.equivalence.sandbox import Sandbox
-from seed_grpo.equivalence.structure import Shape, read_shape
 from seed_grpo.errors import UsageError
 
 LEVELS = ("exact", "normalized", "symbolic")
 CACHE_SIZE = 100_000
+MAX_CACHED_CHARACTERS = 2000
+MAX_SYMBOLIC_CHARACTERS = 600
+"""A longer answer is not handed to a worker: it is compared by its spelling."""
 
 
 class AnswerKeyer:
     """Turns answers into keys, with a cache and, for `symbolic`, a sandbox of its own.
 
-    The cache also holds fall-backs: within one keyer an answer always has the same key, even if a worker once ran out
-    of time on it.
+    The cache also holds fall-backs: within one keyer an answer keeps its key, even if a worker once ran out of time on
+    it. Usable from several threads at once.
 
     Args:
         workers: sandbox processes at most.
-        budget_seconds: time for one expression; past it the expression is compared by its spelling.
+        budget_seconds: time for one answer; past it the answer is compared by its spelling.
         memory_bytes: memory of each worker.
     """
 
-    def __init__(self, *, workers: int = 2, budget_seconds: float = 0.5, memory_bytes: int = 1 << 30) -> None:
+    def __init__(self, *, workers: int = 2, budget_seconds: float = 0.5, memory_bytes: int = 1 << 29) -> None:
         self._sandbox = Sandbox(workers, budget_seconds, memory_bytes)
         self._cache: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._lock = threading.Lock()
-        self.timeouts = 0
-        """Expressions that ran out of time or memory, so far."""
-        self.guarded = 0
-        """Expressions that were kept away from evaluation, so far."""
+        self._counts = {"timeouts": 0, "guarded": 0}
+        _keyers.add(self)
 
     def keys(self, answers: Sequence[str | None], level: str) -> list[str | None]:
         """The key of each answer; None for None.
@@ -50,86 +50,98 @@ class AnswerKeyer:
         """
         if level not in LEVELS:
             raise UsageError(f"Unknown level {level!r}.", f"choose one of {', '.join(LEVELS)}.")
-        distinct = dict.fromkeys(answer for answer in answers if answer is not None)
-        for answer in distinct:
-            if not isinstance(answer, str):
-                raise UsageError(f"An answer is {answer!r}.", "give strings, or None for no answer.")
         keys: dict[str | None, str | None] = {None: None}
-        if level == "exact":
-            keys.update((answer, answer.strip()) for answer in distinct)
-        else:
-            normalized = {answer: self._cached("normalized", answer) for answer in distinct}
-            keys.update(normalized if level == "normalized" else self._symbolic(normalized))
+        for answer in answers:
+            if answer not in keys:
+                if not isinstance(answer, str):
+                    raise UsageError(f"An answer is {answer!r}.", "give strings, or None for no answer.")
+                keys[answer] = answer.strip() if level == "exact" else self._normalized(answer)
+        if level == "symbolic":
+            symbolic = self._symbolic([key for key in keys.values() if key is not None])
+            keys = {answer: None if key is None else symbolic[key] for answer, key in keys.items()}
         return [keys[answer] for answer in answers]
 
+    def take_counts(self) -> dict[str, int]:
+        """Fall-backs since the last call, for the metrics `seed_grpo/clusterer/…`.
+
+        `timeouts`: answers on which time or memory ran out. `guarded`: answers that were kept from evaluation, or could
+        not be read, and so are compared by their spelling. Each distinct answer counts once.
+        """
+        with self._lock:
+            counts, self._counts = self._counts, dict.fromkeys(self._counts, 0)
+        return counts
+
+    def warm_up(self) -> None:
+        """Start a worker now, so that the first caller does not wait for it."""
+        self._sandbox.evaluate(["m:1"])
+
     def close(self) -> None:
-        """End the sandbox's processes."""
+        """End the sandbox's processes. The keyer is of no further use at the level `symbolic`."""
         self._sandbox.close()
 
-    def _cached(self, level: str, answer: str) -> str:
-        with self._lock:
-            key = self._cache.get((level, answer))
+    def _normalized(self, answer: str) -> str:
+        key = self._cached("normalized", answer)
         if key is None:
             key = normalized_key(answer)
-            self._remember(level, answer, key)
+            self._remember("normalized", answer, key)
         return key
 
-    def _remember(self, level: str, text: str, key: str) -> None:
+    def _symbolic(self, normalized: list[str]) -> dict[str, str]:
+        """Symbolic keys from normalized ones, evaluated in one go."""
+        keys: dict[str, str] = {}
+        wanted: list[str] = []
+        for key in dict.fromkeys(normalized):
+            cached = self._cached("symbolic", key)
+            if cached is not None:
+                keys[key] = cached
+            elif not _needs_evaluation(key):
+                keys[key] = key
+            elif len(key) > MAX_SYMBOLIC_CHARACTERS:
+                self._fall_back("guarded")
+                keys[key] = self._remember("symbolic", key, key)
+            else:
+                wanted.append(key)
+        for key, outcome in zip(wanted, self._sandbox.evaluate(wanted), strict=True):
+            if outcome.timed_out:
+                self._fall_back("timeouts")
+            elif outcome.spelled:
+                self._fall_back("guarded")
+            keys[key] = self._remember("symbolic", key, key if outcome.key is None else outcome.key)
+        return keys
+
+    def _cached(self, level: str, text: str) -> str | None:
         with self._lock:
-            # The first result stands: another thread may have met a time-out where this one did not.
-            self._cache.setdefault((level, text), key)
+            key = self._cache.get((level, text))
+            if key is not None:
+                self._cache.move_to_end((level, text))
+        return key
+
+    def _fall_back(self, reason: str) -> None:
+        with self._lock:
+            self._counts[reason] += 1
+
+    def _remember(self, level: str, text: str, key: str) -> str:
+        """Cache a key. The first result stands: another thread may have met a time-out where this one did not."""
+        if len(text) > MAX_CACHED_CHARACTERS:
+            return key
+        with self._lock:
+            key = self._cache.setdefault((level, text), key)
             while len(self._cache) > CACHE_SIZE:
                 self._cache.popitem(last=False)
-
-    def _symbolic(self, normalized: dict[str, str]) -> dict[str, str]:
-        """Symbolic keys from normalized ones; every leaf of the batch is evaluated in one go."""
-        shapes: dict[str, Shape] = {}
-        for key in dict.fromkeys(normalized.values()):
-            shape = read_shape(key[2:]) if key.startswith("m:") and len(key) < MAX_SHAPE_CHARACTERS else None
-            if shape is not None:
-                shapes[key] = shape
-        self._evaluate(dict.fromkeys(leaf for shape in shapes.values() for leaf in shape.leaves()))
-        symbolic = {key: shape.key(self._leaf_key) for key, shape in shapes.items()}
-        return {answer: symbolic.get(key, key) for answer, key in normalized.items()}
-
-    def _evaluate(self, leaves: dict[str, None]) -> None:
-        wanted = []
-        for leaf in leaves:
-            with self._lock:
-                if ("leaf", leaf) in self._cache:
-                    continue
-            simple = _simple_key(leaf)
-            if simple is None and is_guarded(leaf):
-                self.guarded += 1
-                simple = "m:" + leaf
-            if simple is not None:
-                self._remember("leaf", leaf, simple)
-            else:
-                wanted.append(leaf)
-        for leaf, outcome in zip(wanted, self._sandbox.evaluate(wanted) if wanted else [], strict=True):
-            self.timeouts += outcome.timed_out
-            self._remember("leaf", leaf, outcome.key if outcome.key is not None else "m:" + leaf)
-
-    def _leaf_key(self, leaf: str) -> str:
-        with self._lock:
-            key = self._cache.get(("leaf", leaf))
-        return key if key is not None else _simple_key(leaf) or "m:" + leaf
+        return key
 
 
-MAX_SHAPE_CHARACTERS = 600
-_BASED = re.compile(r"-?[0-9A-F]+_(?:\{\d+\}|\d)")
-"""204_5: the digits of a number, and the base they are written in."""
-_NEEDS_NO_PARSER = re.compile(r"[A-Za-z]|\d+:\d+(?::\d+)?|\\(?:emptyset|mathbb\{[A-Z]\})")
+def _needs_evaluation(normalized: str) -> bool:
+    """Whether the symbolic key can differ from the normalized one."""
+    return normalized.startswith("m:") or (normalized.startswith("u:") and "|m:" in normalized)
 
 
-def _simple_key(leaf: str) -> str | None:
-    """The key of a leaf that needs no evaluation: a number, a based number, words, nothing."""
-    number = parse_rational(leaf)
-    if number is not None:
-        return number
-    normalized = normalized_key(leaf)
-    if not normalized.startswith("m:"):
-        return normalized
-    if _BASED.fullmatch(leaf) or not leaf.strip() or _NEEDS_NO_PARSER.fullmatch(leaf):
-        return "m:" + leaf
-    return None
+_keyers: weakref.WeakSet[AnswerKeyer] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for keyer in list(_keyers):
+        keyer._lock = threading.Lock()  # another thread of the parent may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)
