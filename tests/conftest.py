@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A single slow example says something about the machine's other work, not about the code; tests of time measure it.
+settings.register_profile("seed_grpo", deadline=None)
+settings.load_profile("seed_grpo")
 
 ROOT = Path(__file__).resolve().parents[1]
 
