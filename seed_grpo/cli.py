@@ -50,6 +50,9 @@ def main() -> None:
             raise
         print(f"seed-grpo: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("seed-grpo: interrupted.", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,13 @@ class SeedGrpoError(Exception):
         return f"{self.cause} Remedy: {self.remedy}" if self.remedy else self.cause
 
 
+class RunStopped(SeedGrpoError):
+    """A run that stopped early because it was asked to, after saving a checkpoint. The command line exits with 75
+    (EX_TEMPFAIL: start it again to go on)."""
+
+    exit_code = 75
+
+
 class UsageError(SeedGrpoError, ValueError):
     """The caller asked for something that does not exist or cannot be. The command line exits with 2."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import threading
 import traceback
 from typing import Any
 
@@ -23,6 +25,7 @@ def main(config_path: str, scratch: str) -> None:
     """
     # SIGTERM ends the run like Ctrl-C: Ray's processes are stopped on the way out.
     signal.signal(signal.SIGTERM, _interrupt)
+    threading.Thread(target=_end_with_owner, daemon=True).start()
     from omegaconf import OmegaConf, open_dict
 
     config: Any = OmegaConf.load(config_path)
@@ -50,6 +53,7 @@ def main(config_path: str, scratch: str) -> None:
         run_ppo(config, task_runner_class=TaskRunnerV1)
     finally:
         ray.shutdown()
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def failure_line(error: BaseException) -> str:
@@ -66,6 +70,12 @@ def failure_line(error: BaseException) -> str:
 
 def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
+
+
+def _end_with_owner() -> None:
+    """Standard input closes when the process that started this one ends, however it ends."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seed_grpo.errors import SeedGrpoError
-from seed_grpo.records import CONFIG, METRICS, SUMMARY, read_lines
+from seed_grpo.errors import RunStopped, SeedGrpoError
+from seed_grpo.records import CONFIG, METRICS, STOP, STOPPED, SUMMARY, read_lines
 from seed_grpo.training.driver import FAILURE_MARK
 from seed_grpo.training.preflight import check_run, last_step
 
@@ -56,11 +59,42 @@ def run_training(config: DictConfig, *, verbose: bool = False) -> dict[str, Any]
     if (folder / SUMMARY).is_file() and total is not None and last_step(folder) >= total:
         return json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     OmegaConf.save(config, folder / CONFIG, resolve=True)
-    _run_driver(config, folder, verbose)
+    for leftover in (STOP, STOPPED):
+        (folder / leftover).unlink(missing_ok=True)
+    with _signals(folder):
+        _run_driver(config, folder, verbose)
+    if (folder / STOPPED).exists():
+        (folder / STOPPED).unlink()
+        raise RunStopped(
+            f"The run stopped after step {last_step(folder)}, as asked, with a checkpoint saved.",
+            "start it again to go on.",
+        )
     summary = summarize(folder, config, time.monotonic() - start)
     write_summary(folder, summary)
     plot_curves(folder)
     return summary
+
+
+@contextmanager
+def _signals(folder: Path) -> Iterator[None]:
+    """SIGUSR1 stops the run after the current step, with a checkpoint; SIGTERM ends it at once, like Ctrl-C."""
+
+    def stop_after_step(*_: Any) -> None:
+        (folder / STOP).touch()
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals go to the main thread
+        return
+    handlers = {signal.SIGUSR1: stop_after_step, signal.SIGTERM: interrupt}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run_driver(config: DictConfig, folder: Path, verbose: bool) -> None:
@@ -71,7 +105,7 @@ def _run_driver(config: DictConfig, folder: Path, verbose: bool) -> None:
         log_start = log.tell()
         driver = subprocess.Popen(
             [sys.executable, "-m", "seed_grpo.training.driver", str(folder / CONFIG), scratch],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # its end tells the driver that its owner is gone
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -26,7 +26,7 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 from verl.workers.config import HFModelConfig
 
-from seed_grpo.errors import UsageError
+from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.verl_plugin import HF_ROLLOUT, REWARD_MANAGER
 from seed_grpo.verl_plugin.hf_engine import Generated
 from seed_grpo.verl_plugin.hf_rollout import server_name
@@ -170,6 +170,10 @@ class GroupRolloutManager:
     def _fields(self, row: dict[str, Any], session: int, response: Generated) -> dict[str, Any]:
         """A trajectory as verl's agent loop stores it."""
         token_ids = response.token_ids[: self._rollout.response_length]
+        if not token_ids:
+            raise SeedGrpoError(
+                "The rollout server returned an empty response.", "see the server's log for the reason."
+            )
         verdict = self._reward.score(token_ids, gold_answer(row))
         prompts = torch.tensor(row["prompt_ids"], dtype=torch.int64)
         answer = torch.tensor(token_ids, dtype=torch.int64)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -72,7 +73,7 @@ class HFServer:
         self._open.set()
         self._rejecting = False
         self._in_flight = 0
-        self._calls = 0
+        self._calls: Counter[int] = Counter()
         self._batcher: asyncio.Task | None = None
 
     # ---- generation -------------------------------------------------------------------------------------------------
@@ -152,11 +153,13 @@ class HFServer:
                 request.answer.set_result(response)
 
     async def _decode(self, prompts: list[list[int]], sampling: Sampling) -> list[Generated]:
-        # The same step, replica and call of the step sample alike, so a resumed run repeats an uninterrupted one.
-        seed = hash((self.config.seed, self.replica_rank, self.global_steps or 0, self._calls)) % (1 << 63)
-        self._calls += 1
+        # The same prompts at the same step are sampled alike, so a resumed run repeats an uninterrupted one, whatever
+        # else (a validation) was decoded before; asked for again within the step, they are sampled anew.
+        content = hash(tuple(map(tuple, prompts)))
+        seed = hash((self.config.seed, self.replica_rank, self.global_steps or 0, content, self._calls[content]))
+        self._calls[content] += 1
         return await asyncio.get_running_loop().run_in_executor(
-            self._decoder, lambda: self._engine.generate(prompts, sampling, seed=seed, abort=self._abort)
+            self._decoder, lambda: self._engine.generate(prompts, sampling, seed=seed % (1 << 63), abort=self._abort)
         )
 
     def _sampling(self, prompt_ids: list[int], params: dict[str, Any]) -> Sampling:
@@ -230,7 +233,7 @@ class HFServer:
 
     async def set_global_steps(self, global_steps: int) -> None:
         self.global_steps = global_steps
-        self._calls = 0
+        self._calls.clear()
 
     async def sleep(self) -> None:
         await self.wait_for_requests_to_drain()

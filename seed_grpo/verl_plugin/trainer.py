@@ -21,8 +21,9 @@ from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from seed_grpo.answers import extract_answer
+from seed_grpo.checkpoints import point_to_newest_whole, seal, step_folder
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.records import RunRecords
+from seed_grpo.records import STOP, STOPPED, RunRecords
 from seed_grpo.settings import MethodSettings
 from seed_grpo.uncertainty import MeasuredBatch, measure_batch
 from seed_grpo.verl_plugin import ESTIMATOR
@@ -47,7 +48,9 @@ class SeedGrpoMixin(PPOTrainer):
         self.method = MethodSettings.from_config(config.get("seed_grpo"))
         self.runtime = RuntimeSettings.from_config(config.get("seed_grpo_runtime"))
         check_group_size(config)
+        self.folder = Path(config.trainer.default_local_dir)
         self._answers_decoded = False
+        self._saved_step = 0
         super().__init__(config)
 
     @property
@@ -77,7 +80,28 @@ class SeedGrpoMixin(PPOTrainer):
     def _setup(self) -> None:
         super()._setup()
         # The checkpoint is loaded by now: global_steps is the step that the run continues after.
-        self.records = RunRecords(Path(self.config.trainer.default_local_dir), last_step=self.global_steps)
+        self.records = RunRecords(self.folder, last_step=self.global_steps)
+
+    # ---- checkpoints ------------------------------------------------------------------------------------------------
+
+    def _load_checkpoint(self) -> None:
+        if self.config.trainer.resume_mode == "auto":
+            point_to_newest_whole(self.folder)
+        super()._load_checkpoint()
+
+    def _save_checkpoint(self) -> None:
+        super()._save_checkpoint()
+        seal(step_folder(self.folder, self.global_steps))
+        self._saved_step = self.global_steps
+
+    def on_step_end(self) -> None:
+        super().on_step_end()
+        if (self.folder / STOP).exists():
+            if self._saved_step != self.global_steps:
+                self._save_checkpoint()
+            (self.folder / STOP).rename(self.folder / STOPPED)
+            # verl's loop ends after the last step.
+            self.total_training_steps = self.global_steps
 
     # ---- the method -------------------------------------------------------------------------------------------------
 
