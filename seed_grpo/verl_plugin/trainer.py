@@ -8,6 +8,7 @@ rest of it records what happened.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,7 @@ class SeedGrpoMixin(PPOTrainer):
         measured = self._measure(batch, rows)
         metrics.update(measured.metrics())
         self.records.write_prompts(self.global_steps, self._prompt_records(batch, rows, measured))
-        weight_of = dict(zip(measured.uids, measured.weights.weight_P, strict=True))
-        weight_N = np.array([weight_of.get(uid_of(key), 1.0) for key in batch.keys])
-        with batch_weights(BatchWeights(keys=batch.keys, weight_N=weight_N)):
+        with batch_weights(BatchWeights(keys=batch.keys, weight_N=weight_of_rows(batch.keys, measured))):
             return super()._compute_advantage(batch, metrics)
 
     def _measure(self, batch: Any, rows: list[int]) -> MeasuredBatch:
@@ -227,6 +226,12 @@ def column(data: Any, name: str) -> list[Any]:
 def uid_of(key: str) -> str:
     """The prompt of a TransferQueue key `{uid}_{session}_{index}`."""
     return key.rsplit("_", 2)[0]
+
+
+def weight_of_rows(keys: Sequence[str], measured: MeasuredBatch) -> np.ndarray:
+    """The weight of each row's prompt, shape (N,); 1 for a row of no measured prompt, that is for padding."""
+    weight_of = dict(zip(measured.uids, measured.weights.weight_P, strict=True))
+    return np.array([weight_of.get(uid_of(key), 1.0) for key in keys])
 
 
 def real_final_rows(keys: list[str], tags: list[dict]) -> list[int]:
