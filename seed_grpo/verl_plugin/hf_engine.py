@@ -16,6 +16,8 @@ from transformers import (
     PreTrainedModel,
     StoppingCriteria,
     StoppingCriteriaList,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
 )
 
 from seed_grpo.errors import SeedGrpoError
@@ -75,6 +77,31 @@ class _LogProbRecorder(LogitsProcessor):
             self._pending = None
 
 
+class _RowSampler(LogitsProcessor):
+    """Draws each row's token from a random state of its own, so that a row does not depend on its neighbours.
+
+    argmax(p / E) with E from Exp(1) is a draw from p; so greedy decoding behind this processor samples.
+    """
+
+    def __init__(self, seeds: Sequence[int], sampling: Sampling, device: torch.device) -> None:
+        self._generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+        self._temperature = sampling.temperature
+        self._warpers: list[LogitsProcessor] = []
+        if sampling.top_k > 0:
+            self._warpers.append(TopKLogitsWarper(sampling.top_k))
+        if sampling.top_p < 1.0:
+            self._warpers.append(TopPLogitsWarper(sampling.top_p))
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        scores = scores.float() / self._temperature
+        for warper in self._warpers:
+            scores = warper(input_ids, scores)
+        noise = torch.empty_like(scores)
+        for row, generator in enumerate(self._generators):
+            noise[row].exponential_(generator=generator)
+        return scores - noise.clamp_min_(torch.finfo(noise.dtype).tiny).log_()
+
+
 class _Abort(StoppingCriteria):
     def __init__(self, event: threading.Event) -> None:
         self._event = event
@@ -122,6 +149,7 @@ class HFEngine:
         sampling: Sampling,
         *,
         seed: int | None = None,
+        row_seeds: Sequence[int] | None = None,
         abort: threading.Event | None = None,
     ) -> list[Generated]:
         """One response for each prompt, in order.
@@ -130,6 +158,7 @@ class HFEngine:
             prompts: token ids, none empty.
             sampling: shared by all rows.
             seed: sets torch's random state first, for this call; None leaves it alone.
+            row_seeds: a seed a prompt instead, so that a response does not depend on what shares its batch.
             abort: when set from another thread, decoding stops after the current token.
         """
         if seed is not None:
@@ -137,12 +166,18 @@ class HFEngine:
         abort = abort or threading.Event()
         responses: list[Generated] = []
         for start in range(0, len(prompts), self._max_batch):
-            responses.extend(self._generate_batch(prompts[start : start + self._max_batch], sampling, abort))
+            rows = slice(start, start + self._max_batch)
+            seeds = row_seeds[rows] if row_seeds is not None else None
+            responses.extend(self._generate_batch(prompts[rows], sampling, abort, seeds))
         return responses
 
     @torch.inference_mode()
     def _generate_batch(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, abort: threading.Event
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        abort: threading.Event,
+        row_seeds: Sequence[int] | None,
     ) -> list[Generated]:
         width = max(len(prompt) for prompt in prompts)
         input_ids = torch.full((len(prompts), width), self._pad, dtype=torch.long)
@@ -151,8 +186,11 @@ class HFEngine:
             input_ids[row, width - len(prompt) :] = torch.tensor(prompt)
             attention_mask[row, width - len(prompt) :] = 1
         recorder = _LogProbRecorder(sampling.temperature)
+        processors = LogitsProcessorList([recorder])
         arguments: dict[str, Any] = {"do_sample": False}
-        if not sampling.greedy:
+        if not sampling.greedy and row_seeds is not None:
+            processors.append(_RowSampler(row_seeds, sampling, self.model.device))
+        elif not sampling.greedy:
             arguments = {
                 "do_sample": True,
                 "temperature": sampling.temperature,
@@ -163,7 +201,7 @@ class HFEngine:
             input_ids=input_ids.to(self.model.device),
             attention_mask=attention_mask.to(self.model.device),
             max_new_tokens=sampling.max_tokens,
-            logits_processor=LogitsProcessorList([recorder]),
+            logits_processor=processors,
             stopping_criteria=StoppingCriteriaList([_Abort(abort)]),
             **arguments,
         )

@@ -1,0 +1,42 @@
+"""Answers, grades and clusters of responses.
+
+As in the paper's evaluation (Dr.GRPO's `evaluate_model.py`) a response that was cut off at the token limit still counts
+when its text holds a boxed answer; in training it would get 0. How many were cut off is in every result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seed_grpo.answers import extract_answer
+from seed_grpo.equivalence import cluster_answers, grade_answer, shared_keyer
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The final answer of a response as it is written (None: there is none), and whether it is correct."""
+
+    answer: str | None
+    correct: bool
+
+
+def grade_responses(
+    responses: Sequence[str], golds: Sequence[Sequence[str]], *, answer_template: str, level: str = "symbolic"
+) -> list[Grade]:
+    """Extract and grade; `golds` holds the gold answers of each response's problem, any of which counts."""
+    answers = [extract_answer(response, template=answer_template) for response in responses]
+    # All keys at once: the sandbox works on them side by side, and each answer is looked at once.
+    shared_keyer().keys([*answers, *(gold for each in set(map(tuple, golds)) for gold in each)], level)
+    verdicts: dict[tuple[str | None, tuple[str, ...]], bool] = {}
+    grades = []
+    for answer, gold in zip(answers, map(tuple, golds), strict=True):
+        if (answer, gold) not in verdicts:
+            verdicts[answer, gold] = grade_answer(answer, gold, level=level)
+        grades.append(Grade(answer, verdicts[answer, gold]))
+    return grades
+
+
+def cluster(answers: Sequence[str | None], level: str) -> list[int]:
+    """Cluster ids of the answers to one problem; a missing answer is a cluster of its own."""
+    return cluster_answers(answers, level=level, no_answer="singleton")

@@ -1,0 +1,70 @@
+"""The numbers of an evaluation, from arrays. Axes: S seeds, P problems, K samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+RESAMPLES = 10_000
+
+
+def pass_at_k(correct_PK: Bools, k: int) -> float:
+    """Chance that one of k samples is correct, without bias (Chen et al. 2021): the mean of 1 − C(n−c, k) / C(n, k).
+
+    Args:
+        correct_PK: whether each of n samples is correct, shape (problems, n).
+        k: at most n.
+    """
+    n = correct_PK.shape[1]
+    if not 1 <= k <= n:
+        raise ValueError(f"pass@{k} needs at least {k} samples, and there are {n}")
+    wrong_P = n - correct_PK.sum(axis=1)
+    # C(w, k) / C(n, k) as a product, so that nothing overflows; 0 where fewer than k are wrong.
+    factors_Pk = (wrong_P[:, None] - np.arange(k)) / (n - np.arange(k))
+    return float(np.mean(1.0 - np.prod(np.maximum(factors_Pk, 0.0), axis=1)))
+
+
+def majority(clusters_K: Sequence[int], answered_K: Sequence[bool]) -> int | None:
+    """Index of the first sample of the largest cluster; None where nothing was answered.
+
+    Samples without an answer have no vote. Of clusters of one size the one that appeared first wins.
+    """
+    votes: dict[int, list[int]] = {}
+    for index, (cluster, answered) in enumerate(zip(clusters_K, answered_K, strict=True)):
+        if answered:
+            votes.setdefault(cluster, []).append(index)
+    return max(votes.values(), key=len)[0] if votes else None
+
+
+def majority_correct(correct_PK: Bools, clusters_PK: Ints, answered_PK: Bools) -> Bools:
+    """Whether the majority's answer is correct, shape (problems,)."""
+    chosen = [majority(*rows) for rows in zip(clusters_PK.tolist(), answered_PK.tolist(), strict=True)]
+    return np.array([index is not None and correct_PK[p, index] for p, index in enumerate(chosen)], dtype=bool)
+
+
+def bootstrap_interval(values_P: Floats, *, level: float = 0.95, resamples: int = RESAMPLES) -> list[float]:
+    """Percentile interval of the mean, over resampled problems. The same numbers for the same input."""
+    random = np.random.default_rng(0)
+    size = len(values_P)
+    means = np.concatenate(
+        [values_P[random.integers(0, size, (part, size))].mean(axis=1) for part in _parts(resamples, size)]
+    )
+    tail = 50 * (1 - level)
+    return [float(bound) for bound in np.percentile(means, [tail, 100 - tail])]
+
+
+def spread(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean and standard deviation (n − 1) of a number over seeds; no deviation from one seed."""
+    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+
+
+def _parts(resamples: int, size: int) -> list[int]:
+    """Resamples at a time, so that memory stays below some 100 MB."""
+    part = max(1, min(resamples, 5_000_000 // max(size, 1)))
+    return [part] * (resamples // part) + ([resamples % part] if resamples % part else [])
