@@ -22,3 +22,18 @@ def shared_data() -> Path:
     if not (folder / "math500.jsonl").is_file():
         pytest.skip(f"the benchmark files are not at {folder}; SEED_GRPO_DATA names another folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def quickstart_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The quickstart's model and data, warm-started just far enough that right and wrong answers are mixed."""
+    from seed_grpo.data.arithmetic import write_parquet
+    from seed_grpo.quickstart.model import build_model
+    from seed_grpo.quickstart.warm_start import warm_start
+
+    folder = tmp_path_factory.mktemp("base")
+    build_model(folder / "model", seed=1)
+    warm_start(folder / "model", seed=1, target=0.1)
+    for split in ("train", "test"):
+        write_parquet(folder / "data" / f"arithmetic_{split}.parquet", split)
+    return folder

@@ -74,7 +74,9 @@ def _interrupt(*_: Any) -> None:
 
 def _end_with_owner() -> None:
     """Standard input closes when the process that started this one ends, however it ends."""
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: a thread that waits in there with its lock held aborts the interpreter's exit.
+    while os.read(0, 1024):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

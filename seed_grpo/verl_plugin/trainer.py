@@ -23,6 +23,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from seed_grpo.answers import extract_answer
 from seed_grpo.checkpoints import point_to_newest_whole, seal, step_folder
+from seed_grpo.equivalence import shared_keyer
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.records import STOP, STOPPED, RunRecords
 from seed_grpo.settings import MethodSettings
@@ -110,6 +111,7 @@ class SeedGrpoMixin(PPOTrainer):
         rows = real_final_rows(batch.keys, batch.tags)
         measured = self._measure(batch, rows)
         metrics.update(measured.metrics())
+        metrics.update({f"seed_grpo/clusterer/{name}": n for name, n in shared_keyer().take_counts().items()})
         self.records.write_prompts(self.global_steps, self._prompt_records(batch, rows, measured))
         with batch_weights(BatchWeights(keys=batch.keys, weight_N=weight_of_rows(batch.keys, measured))):
             return super()._compute_advantage(batch, metrics)

@@ -1,0 +1,138 @@
+"""Runs of the real training command, for tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN_SECONDS = 400
+"""Longer than any tiny run takes, on a busy machine too: verl waits in silence for what it cannot have."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's output folder, and how the command that made it ended."""
+
+    folder: Path
+    status: int
+    output: str
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        # A last line without its end is still being written.
+        text = (self.folder / name).read_text(encoding="utf-8")
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    @property
+    def steps(self) -> list[int]:
+        """The training steps on record, in the order of the file."""
+        return [record["step"] for record in self.lines("metrics.jsonl") if "train/accuracy" in record]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "train.log").read_text(encoding="utf-8", errors="replace")
+
+
+def tiny_run(base: Path, folder: Path, *overrides: str) -> list[str]:
+    """Overrides of a run of two steps of 8 prompts × 4 responses on the quickstart's sums."""
+    return [
+        "experiment=quickstart",
+        f"quickstart_dir={base}",
+        f"trainer.default_local_dir={folder}",
+        "trainer.total_training_steps=2",
+        "trainer.test_freq=-1",
+        "trainer.val_before_train=false",
+        "trainer.save_freq=-1",
+        "data.train_batch_size=8",
+        "actor_rollout_ref.actor.ppo_mini_batch_size=8",
+        "actor_rollout_ref.rollout.n=4",
+        *overrides,
+    ]
+
+
+def command(*arguments: str) -> list[str]:
+    """`seed-grpo` with arguments, run by this interpreter."""
+    return [sys.executable, "-m", "seed_grpo.cli", *arguments]
+
+
+class Scratch:
+    """A temporary folder of a run's own, by which its processes can be told from everybody else's."""
+
+    def __init__(self) -> None:
+        # Short: Ray puts sockets into it.
+        self.folder = Path(tempfile.mkdtemp(prefix="sg-", dir="/tmp"))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "TMPDIR": str(self.folder)}
+
+    def processes(self) -> list[str]:
+        """Those that run in the folder, or write logs there, as Ray's do."""
+        import psutil
+
+        found = []
+        for process in psutil.process_iter():
+            try:
+                line = " ".join(process.cmdline())
+                if str(self.folder) in line or any(
+                    file.path.startswith(str(self.folder)) for file in process.open_files()
+                ):
+                    found.append(line)
+            except psutil.Error:
+                continue
+        return found
+
+    def check_clean(self) -> None:
+        """Nothing is left running, and no folder."""
+        assert not self.processes()
+        assert not list(self.folder.glob("seed-grpo-*"))
+        shutil.rmtree(self.folder)
+
+
+def train(folder: Path, overrides: list[str], environment: dict[str, str] | None = None) -> Run:
+    """`seed-grpo train`, to its end, which leaves no process and no temporary folder behind."""
+    scratch = Scratch()
+    done = subprocess.run(
+        command("train", *overrides),
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        env={**scratch.environment, **(environment or {})},
+        cwd=folder.parent,
+    )
+    scratch.check_clean()
+    return Run(folder, done.returncode, done.stdout + done.stderr)
+
+
+def start_training(overrides: list[str], scratch: Scratch) -> subprocess.Popen[str]:
+    """`seed-grpo train`, running."""
+    return subprocess.Popen(
+        command("train", *overrides),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=scratch.environment,
+    )
+
+
+def wait_for_step(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
+    """Until the run has recorded a training step."""
+    deadline = time.monotonic() + RUN_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended early"
+        if (folder / "metrics.jsonl").is_file() and step in Run(folder, 0, "").steps:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no step {step} within {RUN_SECONDS} s")
