@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from seed_grpo.cli import app
 from seed_grpo.data import validate_parquet
+from seed_grpo.data.arithmetic import SPLITS
 from seed_grpo.data.overlap import normalize_problem
 from seed_grpo.data.prepare import Options, Prepared, plan, prepare, read_manifest
 from seed_grpo.data.registry import BENCHMARKS, DATASETS, get_dataset
@@ -358,8 +359,8 @@ class TestCommand:
             app, ["data", "prepare", "-d", "arithmetic", "--template", "none", "--out", str(tmp_path)]
         )
         assert done.exit_code == 0, done.output
-        assert validate_parquet(tmp_path / "arithmetic_train.parquet").rows == 3000
-        assert validate_parquet(tmp_path / "arithmetic_test.parquet").rows == 256
+        assert validate_parquet(tmp_path / "arithmetic_train.parquet").rows == SPLITS["train"]
+        assert validate_parquet(tmp_path / "arithmetic_test.parquet").rows == SPLITS["test"]
         assert read_manifest(tmp_path / "arithmetic_train.parquet")["left_out"]["overlap_exact"] == 0
 
     def test_preparing_twice_gives_the_same_bytes(self, shared_data: Path, tmp_path: Path) -> None:
@@ -412,7 +413,7 @@ def test_verl_reads_it(tmp_path: Path, shared_data: Path) -> None:
     tokenizer.chat_template = PASS_THROUGH
     config = OmegaConf.create({"max_prompt_length": 4096, "filter_overlong_prompts": False, "cache_dir": str(tmp_path)})
     rows = RLHFDataset([str(item.path) for item in done], tokenizer, config)
-    assert len(rows) == 83 + 8792 + 256 + 3000
+    assert len(rows) == 83 + 8792 + SPLITS["test"] + SPLITS["train"]
     first = rows[0]
     assert tokenizer.apply_chat_template(first["raw_prompt"], tokenize=False) == get_template("qwen_math").text(
         first["extra_info"]["problem"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from seed_grpo.data.arithmetic import SPLITS
 from seed_grpo.errors import UsageError
 
 TRAIN, TEST = "train", "test"
@@ -115,7 +116,7 @@ _ALL = (
         plain_numbers=True,
     ),
     # The quickstart's sums, made here (seed_grpo.data.arithmetic).
-    Dataset("arithmetic", {TRAIN: exactly(3_000), TEST: exactly(256)}, plain_numbers=True),
+    Dataset("arithmetic", {split: exactly(SPLITS[split]) for split in (TRAIN, TEST)}, plain_numbers=True),
 )
 DATASETS = {dataset.name: dataset for dataset in _ALL}
 BENCHMARKS = ("aime24", "amc", "math500", "minerva", "olympiad_bench")
