@@ -145,12 +145,12 @@ def running_slurm(folder: Path, cpus: int) -> Iterator[Slurm]:
     ]  # fmt: skip
     started: list[subprocess.Popen] = []
     try:
-        for command in daemons:
-            output = open(folder / f"{'-'.join(command[:4:3])}.out".replace("/", ""), "wb")
-            program = find(command[0]) or command[0]
-            started.append(
-                subprocess.Popen([program, *command[1:]], env=slurm.environment, stdout=output, stderr=output)
-            )
+        for number, command in enumerate(daemons):
+            with open(folder / f"{number}-{command[0]}.out", "wb") as output:
+                program = find(command[0]) or command[0]
+                started.append(
+                    subprocess.Popen([program, *command[1:]], env=slurm.environment, stdout=output, stderr=output)
+                )
             if command[0] == "munged":
                 wait_until(lambda: (folder / "munge.socket").exists(), 20, folder)
         wait_until(lambda: nodes_are_idle(slurm), 60, folder)

@@ -122,7 +122,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=_environment(),
+            env=node_environment(),
             start_new_session=True,
             preexec_fn=_ignore_notices,
         )
@@ -159,7 +159,8 @@ def _publish(source: Path, target: Path, node: subprocess.Popen) -> None:
     os.replace(unfinished, target)
 
 
-def _environment() -> dict[str, str]:
+def node_environment() -> dict[str, str]:
+    """The environment of Ray's processes, and of all that verl starts in them."""
     environment = dict(os.environ)
     if environment.keys() & {"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"}:
         # Slurm sets this one beside them, whatever the make of the GPUs, and verl refuses the pair.
