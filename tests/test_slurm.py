@@ -134,6 +134,11 @@ def ended(job: Job) -> bool:
     return job.field("JobState") in ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED")
 
 
+def files_of_ray() -> set[Path]:
+    """The folders that nodes have for Ray."""
+    return set(Path(tempfile.gettempdir()).glob("ray-*"))
+
+
 def rays_of(job: Job) -> list[str]:
     """Command lines of Ray's processes that belong to the job."""
     found = []
@@ -154,11 +159,13 @@ def test_without_gpus_the_job_says_what_to_add(slurm: Slurm, tmp_path: Path) -> 
 
 @pytest.mark.e2e
 def test_nodes_that_do_not_join_are_named(slurm: Slurm, base: Path, tmp_path: Path) -> None:
+    before = files_of_ray()
     job = submit(slurm, tmp_path, *run_of(base, tmp_path, 1), SEED_GRPO_JOIN_SECONDS="0")
     job.wait_for(ended, 180)
     assert job.field("JobState") == "FAILED"
     assert "1 of 2 nodes did not join within 0 s: w2." in job.log
     assert not rays_of(job)
+    assert files_of_ray() <= before
 
 
 @pytest.mark.e2e
@@ -185,6 +192,7 @@ def test_a_node_that_is_lost_ends_the_job_with_its_name(slurm: Slurm, base: Path
 @pytest.mark.slow
 def test_a_preempted_job_saves_requeues_and_goes_on(slurm: Slurm, base: Path, tmp_path: Path) -> None:
     total = 4
+    before = files_of_ray()
     job = submit(slurm, tmp_path, *run_of(base, tmp_path, total))
     job.wait_for(lambda job: len(steps_of(tmp_path)) >= 1, 300)
     # As a preemption does: to all of the job's steps, not only to its script.
@@ -201,4 +209,5 @@ def test_a_preempted_job_saves_requeues_and_goes_on(slurm: Slurm, base: Path, tm
     assert steps_of(tmp_path) == list(range(1, total + 1))
     assert (tmp_path / "run" / SUMMARY).is_file()
     assert not rays_of(job)
+    assert files_of_ray() <= before
     assert not list(tmp_path.glob(".seed-grpo-*"))

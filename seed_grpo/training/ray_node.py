@@ -29,6 +29,8 @@ START_SECONDS = 120
 SOCKET_ROOM = 40
 """Ray puts sockets below its folder, and a socket's path has at most 107 characters."""
 ANY_PORT = "0"
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
+"""SIGUSR2 because srun passes it on; at SIGTERM it kills what it runs, with no time to clean up."""
 
 
 def local_address(peer: str, interface: str | None = None) -> str:
@@ -113,7 +115,7 @@ def start(
         f"--dashboard-agent-listen-port={free_port()}",
         *([] if head else [f"--ray-client-server-port={free_port()}"]),
     ]
-    for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for signal_number in STOP_SIGNALS:
         signal.signal(signal_number, _leave)
     messages = folder / "start.log"
     with open(messages, "wb") as output:
@@ -180,7 +182,7 @@ def _end(folder: Path) -> None:
     """End the node and all that it started: Ray's processes have its folder in their command line."""
     import psutil
 
-    for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for signal_number in STOP_SIGNALS:
         signal.signal(signal_number, signal.SIG_IGN)
     own = psutil.Process()
     marked = [
