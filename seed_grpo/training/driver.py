@@ -32,8 +32,13 @@ def main(config_path: str, scratch: str) -> None:
     ray_init = config.ray_kwargs.ray_init
     for name, value in ray_init.runtime_env.get("env_vars", {}).items():
         os.environ.setdefault(name, str(value))
-    if not os.environ.get("RAY_ADDRESS") and not ray_init.get("address"):
-        with open_dict(ray_init):
+    address = os.environ.get("RAY_ADDRESS") or ray_init.get("address")
+    with open_dict(ray_init):
+        if address:
+            # The cluster's processes were not started from here: what they should know goes with the run.
+            env_vars = ray_init.runtime_env.get("env_vars", {})
+            ray_init.runtime_env["env_vars"] = {"TENSORBOARD_DIR": os.environ.get("TENSORBOARD_DIR", ""), **env_vars}
+        else:
             ray_init["_temp_dir"] = scratch
 
     import ray
@@ -42,6 +47,7 @@ def main(config_path: str, scratch: str) -> None:
     from verl.utils.config import validate_config
     from verl.utils.device import auto_set_device
 
+    from seed_grpo.training.cluster import check_cluster, nodes_at
     from seed_grpo.training.resolvers import attention_note
     from seed_grpo.verl_plugin import require_registered
 
@@ -49,6 +55,8 @@ def main(config_path: str, scratch: str) -> None:
     print(attention_note(config))
     auto_set_device(config)
     validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+    if address:
+        check_cluster(config, nodes_at(address))
     try:
         run_ppo(config, task_runner_class=TaskRunnerV1)
     finally:

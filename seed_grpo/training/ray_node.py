@@ -175,7 +175,7 @@ def _ignore_notices() -> None:
 
 
 def _leave(signal_number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + signal_number)
+    raise SystemExit(0 if signal_number == signal.SIGUSR2 else 128 + signal_number)
 
 
 def _end(folder: Path) -> None:
