@@ -31,7 +31,7 @@ KEY_DIGITS = 40
 MAX_EXACT_BITS = 12_000
 MAX_MAGNITUDE = 4096
 MAX_FACTORIAL = 1300
-MAX_GAMMA = 500
+MAX_GAMMA_BITS = 1600
 MAX_DENOMINATOR = 10**45
 _NOISE_BITS = 380
 """Results smaller than 2^−380 of what they were computed from are zero."""
@@ -103,7 +103,10 @@ def evaluate(tree: Node, values: dict[str, Any], kind: str) -> Any:
     for _ in range(2):
         with mp.workprec(bits):
             evaluator = _Evaluator(values, kind, bits)
-            result = evaluator.value(tree)
+            try:
+                result = evaluator.value(tree)
+            except (ArithmeticError, ValueError) as error:  # mpmath at a pole
+                raise Undefined from error
             if evaluator.largest <= 32 or bits > WORKING_BITS:
                 return result
         # Digits before the point are paid for with digits behind it: once more with as many added.
@@ -267,7 +270,7 @@ class _Evaluator:
         return self._real_if_real(_inexact(left) / _inexact(right))
 
     def _real_if_real(self, value: Any) -> Any:
-        if isinstance(value, mpmath.mpc):
+        if isinstance(value, mpmath.mpc) and value:
             return self._without_noise(value, int(mp.mag(value)))
         return value
 
@@ -333,9 +336,7 @@ class _Evaluator:
             if argument > MAX_FACTORIAL:
                 raise TooLarge
             return Fraction(math.factorial(argument))
-        if mp.mag(_inexact(argument)) > 9:
-            raise TooLarge
-        return mp.gamma(_inexact(argument) + 1)
+        return self._gamma(_inexact(argument) + 1)
 
     def binomial(self, tree: Node) -> Any:
         n, k = (self._whole_if_whole(self.value(part)) for part in tree.parts)
@@ -347,9 +348,18 @@ class _Evaluator:
                 raise TooLarge
             return Fraction(math.comb(n, k))
         n, k = (_inexact(Fraction(value) if isinstance(value, int) else value) for value in (n, k))
-        if max(mp.mag(n), mp.mag(k) if k else 0) > 9:
+        return self._gamma(n + 1) / (self._gamma(k + 1) * self._gamma(n - k + 1))
+
+    def _gamma(self, argument: Any) -> Any:
+        """Γ by Stirling's series far to the right, and back by its recurrence: mpmath's own way to the left of that
+        first computes tables for seconds."""
+        if (argument and mp.mag(argument) > 9) or mp.prec > MAX_GAMMA_BITS:
             raise TooLarge
-        return mp.binomial(n, k)
+        shift = max(0, int(mp.prec * 0.4 - argument.real))
+        product = mp.mpf(1)
+        for step in range(shift):
+            product *= argument + step
+        return mp.gamma(argument + shift) / product
 
     def _whole_if_whole(self, value: Any) -> Any:
         """An int for a value that is a whole number; symbols' values never are, but at the points made of them."""
@@ -382,7 +392,7 @@ class _Evaluator:
                 base = self._log(self.value(tree.parts[1]), tree.parts[1])
                 if base == 0:
                     raise Undefined
-                return self._real_if_real(result / _inexact(base))
+                return self._real_if_real(_inexact(result) / _inexact(base))
             return _inexact(result) * _LOGARITHMS[tree.name]()
         if tree.name == "\\exp":
             return self._real_if_real(self._exp(_inexact(argument)))
@@ -392,18 +402,12 @@ class _Evaluator:
             return Fraction(0)
         if tree.name in ("\\sinh", "\\cosh", "\\tanh", "\\coth") and mp.mag(_inexact(argument)) > 11:
             raise TooLarge
-        result = self._angle(tree.name, argument)
+        result = _FUNCTIONS[tree.name](_inexact(argument))
         if mp.mag(result) > WORKING_BITS // 3:
             raise Undefined  # a pole: what should be a division by zero is one by noise
         if mp.mag(result) < -(WORKING_BITS // 2):
             return Fraction(0)  # a zero, such as sin π
         return self._real_if_real(result)
-
-    def _angle(self, name: str, argument: Any) -> Any:
-        try:
-            return _FUNCTIONS[name](_inexact(argument))
-        except (ZeroDivisionError, ValueError):
-            raise Undefined from None
 
     def _log(self, argument: Any, tree: Node) -> Any:
         if argument == 0:

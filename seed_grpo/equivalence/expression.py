@@ -145,6 +145,8 @@ class _Reader:
                 result = node("power", result, self.group(depth))
                 if self.peek() == "^":
                     raise Unreadable  # TeX has no double superscripts
+                if self.peek() == "(" and result.parts[0].name in _APPLIED:
+                    raise Unreadable  # f^{-1}(x)
             elif token == "!":
                 self.take()
                 if self.peek() == "!":

@@ -81,6 +81,7 @@ _DIGIT_SEPARATOR = re.compile(
 )
 _E_NOTATION = re.compile(r"(?<![A-Za-z0-9.])([0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE]([+-]?[0-9]+)(?![A-Za-z0-9.^_{(!])")
 _UNIT_TEXT = re.compile(r"[A-Za-z°%$](?:[A-Za-z°%$ ./*-]|\^-?[0-9]|\^\{-?[0-9]\})*")
+_MAX_WORDS = 80
 _TEXT_TOKEN = "\\text{"
 
 
@@ -147,13 +148,20 @@ def is_command_word(word: str) -> bool:
 
 
 def matching(tokens: list[str]) -> dict[int, int]:
-    """For the index of each opening brace that is closed, the index of its partner."""
+    """For each opening brace or parenthesis that is closed, the index of its partner; pairs never overlap."""
     partner: dict[int, int] = {}
     stack: list[int] = []
+    braces = 0
     for index, token in enumerate(tokens):
-        if token == "{":
+        if token in ("{", "("):
             stack.append(index)
-        elif token == "}" and stack:
+            braces += token == "{"
+        elif token == "}" and braces:
+            while tokens[stack[-1]] == "(":
+                stack.pop()
+            partner[stack.pop()] = index
+            braces -= 1
+        elif token == ")" and stack and tokens[stack[-1]] == "(":
             partner[stack.pop()] = index
     return partner
 
@@ -197,7 +205,7 @@ def _read_texts(raw: list[str]) -> list[str]:
             end = partner.get(start)
             if end is None:
                 continue
-            content = raw[start + 1 : end]
+            content = raw[start + 1 : min(end, start + 2 + _MAX_WORDS)]
             words = _as_words(content, token, behind_number=_ends_with_digit(out))
             if words is None:
                 closing.add(end)
@@ -220,6 +228,8 @@ def _ends_with_digit(out: list[str]) -> bool:
 
 def _as_words(content: list[str], command: str, behind_number: bool) -> str | None:
     """The token for the content of a text command; None where the content is mathematics to be read as such."""
+    if len(content) > _MAX_WORDS:
+        return None
     if command in _FONT_COMMANDS:
         letters = "".join(content).strip()
         return None if len(letters) < 4 or not letters.isalpha() else f"{_TEXT_TOKEN}{letters}}}"
@@ -380,9 +390,7 @@ def _emit(tokens: list[str], partner: dict[int, int], index: int, out: list[str]
         if index == len(tokens):
             break
         token = tokens[index]
-        end: int | None = partner.get(index) if token == "{" else None
-        if token == "(" and command == "\\sqrt":
-            end = _closing_parenthesis(tokens, index)
+        end = partner.get(index) if token == "{" or (token == "(" and command == "\\sqrt") else None
         if end is not None:
             out.append("{")
             index += 1
@@ -414,15 +422,6 @@ def _emit_bare(tokens: list[str], partner: dict[int, int], index: int, out: list
     return index
 
 
-def _closing_parenthesis(tokens: list[str], opening: int) -> int | None:
-    depth = 0
-    for index in range(opening, len(tokens)):
-        depth += (tokens[index] == "(") - (tokens[index] == ")")
-        if depth == 0:
-            return index
-    return None
-
-
 _DIGITS = frozenset("0123456789")
 
 
@@ -432,9 +431,12 @@ def _merge_numbers(tokens: list[str]) -> list[str]:
     index = 0
     while index < len(tokens):
         token = tokens[index]
-        starts = token in _DIGITS or (token == "." and tokens[index + 1 : index + 2] and tokens[index + 1] in _DIGITS)
-        if not starts or (token == "." and out and out[-1] == "."):
-            out.append(token)
+        following = tokens[index + 1] if index + 1 < len(tokens) else ""
+        starts = token in _DIGITS or (token == "." and (following in _DIGITS or bool(_period(tokens, index + 1)[0])))
+        behind_number = bool(out) and out[-1][-1] in ".0123456789"
+        if not starts or (token == "." and behind_number):
+            # A point behind a number is none of its digits' (1.2.3): a token that cannot be mistaken for one.
+            out.append("\\point" if token == "." and behind_number and following in _DIGITS else token)
             index += 1
             continue
         whole, index = _digits(tokens, index)

@@ -54,6 +54,8 @@ def normalized_key(answer: str) -> str:
 
 def tokens_key(tokens: list[str]) -> str:
     """The normalized key of canonical tokens: a number, a quantity, words, or their spelling."""
+    if tokens[:1] == ["="]:
+        tokens = tokens[1:]
     canonical = join(tokens)
     number = read_rational(canonical)
     if number is not None:

@@ -40,7 +40,10 @@ _RELATIONS = frozenset(
     "= < > \\le \\ge \\ne \\in \\notin \\approx \\equiv \\sim \\subset \\subseteq \\rightarrow".split()
 )
 _MIRRORED = {"<": ">", "\\le": "\\ge", ">": "<", "\\ge": "\\le"}
-_MATRICES = {"pmatrix": "matrix", "bmatrix": "matrix", "matrix": "matrix", "vmatrix": "determinant", "cases": "cases"}
+_MATRICES = {
+    "pmatrix": "matrix", "bmatrix": "matrix", "matrix": "matrix", "array": "matrix", "smallmatrix": "matrix",
+    "vmatrix": "determinant", "cases": "cases",
+}  # fmt: skip
 _PLUS = {"\\pm": "+", "\\mp": "-"}
 _MINUS = {"\\pm": "-", "\\mp": "+"}
 
@@ -142,14 +145,16 @@ class _ShapeReader:
             return None
         head = tokens.index("}")
         environment = "".join(tokens[2:head])
-        if tokens[-(head + 1) :] != ["\\end", *tokens[1 : head + 1]] or environment.rstrip("*") not in _MATRICES:
+        if tokens[-(head + 1) :] != ["\\end", *tokens[1 : head + 1]] or environment not in _MATRICES:
             return None
         body = tokens[head + 1 : -(head + 1)]
+        if environment == "array" and body[:1] == ["{"] and "}" in body:
+            body = body[body.index("}") + 1 :]  # the columns' alignment
         if "\\begin" in body:
             return None
         rows = [row for row in _split(body, frozenset(("\\\\",)))[0] if row]
         cells = [[self.answer(cell, depth + 2) for cell in _split(row, frozenset(("&",)))[0]] for row in rows]
-        return [_MATRICES[environment.rstrip("*")], *cells]
+        return [_MATRICES[environment], *cells]
 
     # ---- relations --------------------------------------------------------------------------------------------------
 
@@ -310,6 +315,9 @@ def _inside_function(tree: Node, name: str) -> bool:
 
 
 def _named(name: str, value: Key) -> Key:
+    """x = 1 ± √2 is x = 1 + √2, x = 1 − √2."""
+    if _kind(value) == "list":
+        return ["list", *_sorted([_named(name, item) for item in value[1:]])]
     return ["named", [[name, value]]]
 
 
