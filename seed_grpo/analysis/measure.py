@@ -1,0 +1,111 @@
+"""Each prompt measured: clusters at each level, entropy under each estimator, weight under each form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seed_grpo.analysis.rollouts import Group, gold_of
+from seed_grpo.entropy import DROPPED, ESTIMATORS, group_entropy
+from seed_grpo.equivalence import LEVELS, cluster_keys, grade_answer, shared_keyer
+from seed_grpo.settings import MethodSettings
+from seed_grpo.weighting import FORMS, uncertainty_weight
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHUNK = 256
+"""Prompts whose answers get their keys in one go, between two reports of progress."""
+
+
+def measure_groups(
+    groups: Sequence[Group],
+    method: MethodSettings,
+    *,
+    grade: bool = False,
+    advance: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """A row a prompt and step.
+
+    Columns: source, step, uid, prompt, gold, G, accuracy, mixed, no_answer; for each level clusters_LEVEL,
+    half_rewarded_LEVEL and cluster_ids_LEVEL; for each estimator and level entropy_ESTIMATOR_LEVEL (nats, masses by
+    count); max_entropy; for each form weight_FORM, from the method's level and estimator; answers, rewards.
+
+    Args:
+        groups: at least one.
+        method: alpha, gamma, estimator, cluster_level, no_answer and grade_level are used.
+        grade: grade the answers again with this library's keys, where there is a gold answer.
+        advance: called with the number of prompts just done.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for start in range(0, len(groups), CHUNK):
+        chunk = groups[start : start + CHUNK]
+        rewards = [_graded(group, method) if grade else group.rewards for group in chunk]
+        columns = [_describe(group, graded) for group, graded in zip(chunk, rewards, strict=True)]
+        for level in LEVELS:
+            for row, group, graded, clusters in zip(
+                columns, chunk, rewards, _clusters(chunk, level, method), strict=True
+            ):
+                row |= _at_level(level, clusters, graded, group)
+        for row in columns:
+            entropy = row[f"entropy_{method.estimator}_{method.cluster_level}"]
+            row |= {
+                f"weight_{form}": uncertainty_weight(
+                    entropy, row["max_entropy"], alpha=method.alpha, form=form, gamma=method.gamma
+                )
+                for form in FORMS
+            }
+        rows += columns
+        if advance:
+            advance(len(chunk))
+    return pd.DataFrame(rows)
+
+
+def _graded(group: Group, method: MethodSettings) -> list[float]:
+    gold = gold_of(group)
+    if gold is None:
+        return group.rewards
+    return [float(grade_answer(answer, gold, level=method.grade_level)) for answer in group.answers]
+
+
+def _describe(group: Group, rewards: Sequence[float]) -> dict[str, Any]:
+    return {
+        "source": group.source,
+        "step": group.step,
+        "uid": group.uid,
+        "prompt": group.prompt,
+        "gold": None if group.gold is None else str(group.gold),
+        "G": len(group.answers),
+        "accuracy": float(np.mean(rewards)),
+        "mixed": min(rewards) < max(rewards),
+        "no_answer": sum(answer is None for answer in group.answers),
+        "answers": group.answers,
+        "rewards": list(rewards),
+    }
+
+
+def _clusters(groups: Sequence[Group], level: str, method: MethodSettings) -> list[list[int]]:
+    """The cluster ids of each group; all their answers get their keys together."""
+    keys = iter(shared_keyer().keys([answer for group in groups for answer in group.answers], level))
+    return [cluster_keys([next(keys) for _ in group.answers], no_answer=method.no_answer) for group in groups]
+
+
+def _at_level(level: str, clusters: list[int], rewards: Sequence[float], group: Group) -> dict[str, Any]:
+    seen: dict[int, set[float]] = {}
+    for cluster, reward in zip(clusters, rewards, strict=True):
+        if cluster != DROPPED:
+            seen.setdefault(cluster, set()).add(reward)
+    entropies = {
+        estimator: group_entropy([0] * len(clusters), clusters, estimator=estimator) for estimator in ESTIMATORS
+    }
+    return {
+        f"clusters_{level}": len(seen),
+        f"half_rewarded_{level}": sum(len(found) > 1 for found in seen.values()),
+        f"cluster_ids_{level}": clusters,
+        **{f"entropy_{name}_{level}": float(found.entropy_P[0]) for name, found in entropies.items()},
+        "max_entropy": float(entropies["monte_carlo"].max_entropy_P[0]),
+    }

@@ -1,0 +1,184 @@
+"""Rollouts on disk as groups: a prompt, the final answers of its responses, and their rewards.
+
+Two formats are read, and told apart by their fields:
+
+* `prompts.jsonl` of a run of ours, a line a prompt and step: answers, rewards, gold;
+* verl's `trainer.rollout_data_dir` (or `validation_data_dir`), a line a response: input, output, gts, score, step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seed_grpo.answers import extract_answer
+from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.records import METRICS
+
+NOT_ROLLOUTS = {METRICS, "responses.jsonl", "problems.jsonl"}
+"""Files that stand beside rollouts in the folders of runs and evaluations."""
+
+
+@dataclass
+class Group:
+    """The responses to one prompt in one step.
+
+    Attributes:
+        source: the file they were read from.
+        step: the training step.
+        uid: the prompt's id, or its text where the file has no ids.
+        prompt: the prompt's text, if it was recorded.
+        gold: the gold answer, or several of which any counts; None if it was not recorded.
+        answers: the final answer of each response, None where there is none.
+        rewards: the reward of each response.
+    """
+
+    source: str
+    step: int
+    uid: str
+    prompt: str | None
+    gold: Any
+    answers: list[str | None] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """The files that hold rollouts: those named, and in a folder all `*.jsonl` below it but records of other kinds.
+
+    Raises:
+        UsageError: a path that does not exist. SeedGrpoError: there are none.
+    """
+    files: list[Path] = []
+    paths = list(paths)
+    for path in paths:
+        if path.is_dir():
+            files += sorted(file for file in path.rglob("*.jsonl") if file.name not in NOT_ROLLOUTS)
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise UsageError(f"{path} does not exist.", "name files or folders of rollouts.")
+    if not files:
+        raise SeedGrpoError(
+            f"No rollouts in {', '.join(map(str, paths))}: there is no *.jsonl file.",
+            "name the output folder of a run, or the folder of verl's trainer.rollout_data_dir.",
+        )
+    return list(dict.fromkeys(files))
+
+
+def read_groups(file: Path, *, template: str = "boxed") -> list[Group]:
+    """The groups of a file, in order of first appearance.
+
+    Args:
+        file: a file in one of the two formats.
+        template: where verl's responses hold their answers; a key of `seed_grpo.answers.TEMPLATES`.
+
+    Raises:
+        SeedGrpoError: a line that is neither; file and line are named.
+    """
+    ours: list[Group] = []
+    verl: dict[tuple[int, str], _VerlGroup] = {}
+    for number, record in _lines(file):
+        where = f"{file}, line {number}"
+        if "answers" in record and "rewards" in record:
+            ours.append(_our_group(record, str(file), where))
+        elif "output" in record and "score" in record:
+            _add_response(verl, record, str(file), where, template)
+        else:
+            raise SeedGrpoError(
+                f"{where}: neither a prompt of a run (answers, rewards) nor a response of verl's (output, score); "
+                f"its fields are {', '.join(sorted(record)[:8]) or 'none'}.",
+                "name prompts.jsonl, or the files of verl's trainer.rollout_data_dir.",
+            )
+    return ours + [group.finished() for group in verl.values()]
+
+
+def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with open(file, encoding="utf-8", errors="surrogateescape") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except (json.JSONDecodeError, RecursionError):
+                if not line.endswith("\n"):
+                    return  # a run that was killed left its last line unfinished
+                record = None
+            if not isinstance(record, dict):
+                raise SeedGrpoError(f"{file}, line {number} is no JSON object.", "repair the file, or leave it out.")
+            yield number, record
+
+
+def _our_group(record: dict[str, Any], source: str, where: str) -> Group:
+    answers, rewards = record["answers"], record["rewards"]
+    if not isinstance(answers, list) or not isinstance(rewards, list) or len(answers) != len(rewards) or not answers:
+        raise SeedGrpoError(f"{where}: answers and rewards are not two lists of one length.", "repair the file.")
+    for answer in answers:
+        if answer is not None and not isinstance(answer, str):
+            raise SeedGrpoError(f"{where}: an answer is {answer!r}.", "answers are strings, or null.")
+    return Group(
+        source=source,
+        step=_whole(record.get("step", 0), "step", where),
+        uid=str(record.get("uid", "")),
+        prompt=record.get("prompt"),
+        gold=record.get("gold"),
+        answers=answers,
+        rewards=[_number(reward, "reward", where) for reward in rewards],
+    )
+
+
+@dataclass
+class _VerlGroup:
+    """A group whose sessions may have several outputs, of which the last one counts."""
+
+    group: Group
+    final: dict[str, tuple[int, str | None, float]] = field(default_factory=dict)
+
+    def finished(self) -> Group:
+        self.group.answers = [answer for _, answer, _ in self.final.values()]
+        self.group.rewards = [reward for _, _, reward in self.final.values()]
+        return self.group
+
+
+def _add_response(
+    groups: dict[tuple[int, str], _VerlGroup], record: dict[str, Any], source: str, where: str, template: str
+) -> None:
+    output, prompt = record["output"], record.get("input")
+    if not isinstance(output, str):
+        raise SeedGrpoError(f"{where}: output is {type(output).__name__}.", "a response's output is a string.")
+    step = _whole(record.get("step", 0), "step", where)
+    # verl writes {uid}_{session}_{index} under uid; other versions have no ids, and the prompt stands for one.
+    parts = str(record["uid"]).rsplit("_", 2) if record.get("uid") is not None else []
+    named = len(parts) == 3 and parts[2].isdigit()
+    uid = parts[0] if named else str(prompt)
+    held = groups.setdefault((step, uid), _VerlGroup(Group(source, step, uid, prompt, record.get("gts"))))
+    session, index = (parts[1], int(parts[2])) if named else (str(len(held.final)), 0)
+    if session not in held.final or index >= held.final[session][0]:
+        held.final[session] = (index, _answer(record, output, template), _number(record["score"], "score", where))
+
+
+def _answer(record: dict[str, Any], output: str, template: str) -> str | None:
+    """As our reward manager recorded it, which knows of responses that were cut off; else from the text."""
+    if "answered" in record and isinstance(record.get("pred"), str):
+        return record["pred"] if record["answered"] else None
+    return extract_answer(output, template=template)
+
+
+def _number(value: Any, name: str, where: str) -> float:
+    if isinstance(value, (int, float)) and not abs(value) == float("inf") and value == value:
+        return float(value)
+    raise SeedGrpoError(f"{where}: {name} is {value!r}.", "it has to be a finite number.")
+
+
+def _whole(value: Any, name: str, where: str) -> int:
+    return int(_number(value, name, where))
+
+
+def gold_of(group: Group) -> str | float | Sequence[str] | None:
+    """The gold answer of a group in the form that grading takes; None if it has none."""
+    gold = group.gold
+    if isinstance(gold, list):
+        return [str(item) for item in gold] or None
+    return gold if isinstance(gold, (str, int, float)) and str(gold).strip() else None
