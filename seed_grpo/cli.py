@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from seed_grpo.commands import analyze, data, doctor, quickstart, train
+from seed_grpo.commands import analyze, data, doctor, quickstart, report, train
 from seed_grpo.commands import eval as evaluation
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.version import __version__
@@ -26,6 +26,7 @@ app.command("doctor")(doctor.doctor)
 app.command("quickstart")(quickstart.quickstart)
 app.add_typer(data.app, name="data")
 app.command("eval")(evaluation.evaluate)
+app.command("report")(report.report)
 app.command("train")(train.train)
 app.command("analyze")(analyze.analyze)
 

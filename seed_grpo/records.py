@@ -74,7 +74,8 @@ class RunRecords:
         self._append(PROMPTS, [{"step": step, **prompt} for prompt in prompts])
 
     def _append(self, name: str, records: list[dict[str, Any]]) -> None:
-        text = "".join(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records)
+        # ASCII: a killed run cannot leave half a character, and a lone surrogate in an answer is no error.
+        text = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
         with open(self._folder / name, "a", encoding="utf-8") as file:
             file.write(text)
 
@@ -85,7 +86,7 @@ class RunRecords:
         kept = [record for record in read_lines(path) if record["step"] <= last_step]
         replacement = path.with_name(path.name + ".new")
         with open(replacement, "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in kept)
+            file.writelines(json.dumps(record) + "\n" for record in kept)
         os.replace(replacement, path)
 
 

@@ -264,7 +264,7 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    for package in ("seed-grpo", "torch", "transformers", "vllm", "httpx", "math-verify"):
+    for package in ("seed-grpo", "torch", "transformers", "vllm", "httpx"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -42,7 +42,7 @@ def plot_curves(folder: str | Path, name: str = "curves.png") -> Path:
 
 
 def _accuracy(axis: Axes, records: list[dict[str, Any]]) -> None:
-    step, accuracy = _series(records, "val/accuracy")
+    step, accuracy = series(records, "val/accuracy")
     axis.plot(step, accuracy, "o-", color=BLUE, markersize=4)
     if len(accuracy):
         axis.axhline(accuracy[0], color=GREY, linestyle=":", linewidth=1)
@@ -55,11 +55,11 @@ def _accuracy(axis: Axes, records: list[dict[str, Any]]) -> None:
 
 
 def _reward(axis: Axes, records: list[dict[str, Any]]) -> None:
-    step, reward = _series(records, "train/accuracy")
+    step, reward = series(records, "train/accuracy")
     axis.plot(step, reward, color=BLUE, alpha=0.3, linewidth=1)
-    axis.plot(step, _smooth(reward), color=BLUE, label="reward, smoothed")
-    step, mixed = _series(records, "seed_grpo/mixed_share")
-    axis.plot(step, _smooth(mixed), color=GREEN, linestyle="--", label="mixed prompts, smoothed")
+    axis.plot(step, smooth(reward), color=BLUE, label="reward, smoothed")
+    step, mixed = series(records, "seed_grpo/mixed_share")
+    axis.plot(step, smooth(mixed), color=GREEN, linestyle="--", label="mixed prompts, smoothed")
     axis.set_title("Mean reward of the samples; share of mixed prompts")
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axis.legend()
@@ -67,9 +67,9 @@ def _reward(axis: Axes, records: list[dict[str, Any]]) -> None:
 
 def _entropy(axis: Axes, records: list[dict[str, Any]], prompts: list[dict[str, Any]]) -> None:
     for key, color, label in (("entropy", BLUE, "all prompts"), ("entropy_mixed", ORANGE, "mixed prompts")):
-        step, entropy = _series(records, f"seed_grpo/{key}")
+        step, entropy = series(records, f"seed_grpo/{key}")
         axis.plot(step, entropy, color=color, alpha=0.3, linewidth=1)
-        axis.plot(step, _smooth(entropy), color=color, label=label)
+        axis.plot(step, smooth(entropy), color=color, label=label)
     if prompts:
         limit = max(prompt["max_entropy"] for prompt in prompts)
         axis.axhline(limit, color=GREY, linestyle=":", linewidth=1)
@@ -88,20 +88,21 @@ def _weight(axis: Axes, records: list[dict[str, Any]], prompts: list[dict[str, A
         low, high = np.array([np.percentile(by_step[step], [10, 90]) for step in steps]).T
         axis.fill_between(steps, low, high, color=BLUE, alpha=0.12, linewidth=0, label="10th to 90th percentile")
     for key, color, label in (("weight", BLUE, "all prompts"), ("weight_mixed", ORANGE, "mixed prompts")):
-        step, weight = _series(records, f"seed_grpo/{key}")
-        axis.plot(step, _smooth(weight), color=color, label=label)
+        step, weight = series(records, f"seed_grpo/{key}")
+        axis.plot(step, smooth(weight), color=color, label=label)
     axis.ticklabel_format(axis="y", useOffset=False)
     axis.set_title("Weight f of a prompt's advantages")
     axis.legend()
 
 
-def _series(records: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
+def series(records: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """(steps, values) of one metric, where it was recorded."""
     points = [(record["step"], record[name]) for record in records if name in record]
     steps, values = zip(*points, strict=True) if points else ((), ())
     return np.array(steps), np.array(values, dtype=float)
 
 
-def _smooth(values: np.ndarray, width: int = 5) -> np.ndarray:
+def smooth(values: np.ndarray, width: int = 5) -> np.ndarray:
     """Centred moving average; at the ends over what there is."""
     if len(values) < 3:
         return values

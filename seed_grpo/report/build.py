@@ -1,0 +1,194 @@
+"""A report of runs and evaluations: `report.html`, one page that needs nothing else, and `report.md` with its pictures.
+
+What models write and what folders are called is shown, never interpreted: the page escapes all of it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+from seed_grpo.errors import UsageError
+from seed_grpo.report import figures, tables
+from seed_grpo.report.examples import Example, from_evaluation, from_run
+from seed_grpo.report.load import load
+from seed_grpo.report.paper import paper_data
+
+HTML, MARKDOWN = "report.html", "report.md"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report."""
+
+    title: str
+    text: str = ""
+    tables: list[tables.Table] = field(default_factory=list)
+    figures: list[figures.Figure] = field(default_factory=list)
+    examples: list[tuple[str, list[Example]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report before it takes a form."""
+
+    title: str
+    subtitle: str
+    sections: list[Section]
+
+
+def write_report(paths: Sequence[str | Path], out: str | Path, title: str = "SEED-GRPO report") -> list[Path]:
+    """Write both forms of the report to a folder; returns their paths, the page first.
+
+    Args:
+        paths: folders of runs and evaluations.
+        out: the folder, made if absent.
+        title: the page's title.
+
+    Raises:
+        SeedGrpoError, UsageError: a path that is neither, or a damaged file.
+    """
+    report = collect(paths, title)
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{out} is a file.", "give a folder with --out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = [figure for section in report.sections for figure in section.figures]
+    for figure in pictures:
+        (folder / "figures").mkdir(exist_ok=True)
+        _replace(folder / "figures" / f"{figure.name}.png", figure.png)
+    # A lone surrogate, which a model can write, has no UTF-8 form.
+    _replace(folder / HTML, to_html(report).encode("utf-8", "replace"))
+    _replace(folder / MARKDOWN, to_markdown(report).encode("utf-8", "replace"))
+    return [folder / HTML, folder / MARKDOWN]
+
+
+def collect(paths: Sequence[str | Path], title: str) -> Report:
+    """Everything that there is to say about the runs and evaluations."""
+    runs, evaluations = load(paths)
+    sections = []
+    if evaluations:
+        main = tables.main_table(evaluations)
+        sections.append(Section(main.title, tables=[main]))
+        sections.append(Section("Evaluations in detail", tables=[tables.details_table(each) for each in evaluations]))
+    if any("uncertainty" in each.results for each in evaluations):
+        found = [table for each in evaluations if (table := tables.uncertainty_table(each))]
+        drawn = [figures.risk_coverage(evaluations), *map(figures.entropy_histogram, evaluations)]
+        sections.append(Section("What the uncertainty knows", tables=found, figures=_named(drawn)))
+    if runs:
+        table = tables.runs_table(runs)
+        drawn = [figures.training_curves(runs), figures.run_entropy_histogram(runs)]
+        sections.append(Section("Training runs", tables=[table] if table else [], figures=_named(drawn)))
+    examples = [(each.name, from_evaluation(each)) for each in evaluations] + [
+        (run.name, from_run(run)) for run in runs
+    ]
+    examples = [(name, found) for name, found in examples if found]
+    if examples:
+        text = (
+            "From the most certain to the most uncertain. Answers in clusters, the largest first; the weight is what "
+            "training multiplies the prompt's advantages by."
+        )
+        sections.append(Section("Prompts", text, examples=examples))
+    if evaluations:
+        remarks = " ".join(paper_data()["remarks"])
+        sections.append(Section("The paper's ablations, quoted", remarks, tables=tables.paper_tables()))
+    subtitle = f"{_count(len(evaluations), 'evaluation')} and {_count(len(runs), 'training run')}."
+    return Report(title, subtitle, sections)
+
+
+def to_html(report: Report) -> str:
+    """The report as one page."""
+    from jinja2 import Environment
+
+    template = files("seed_grpo.report").joinpath("page.html").read_text(encoding="utf-8")
+    return Environment(autoescape=True).from_string(template).render(report=report) + "\n"
+
+
+def to_markdown(report: Report) -> str:
+    """The report as Markdown; pictures lie in `figures/`."""
+    parts = [f"# {_plain(report.title)}", _plain(report.subtitle)]
+    for section in report.sections:
+        parts.append(f"## {_plain(section.title)}")
+        if section.text:
+            parts.append(_plain(section.text))
+        for table in section.tables:
+            if len(section.tables) > 1 or table.title != section.title:
+                parts.append(f"### {_plain(table.title)}")
+            parts.append(_markdown_table(table))
+            parts += [_plain(note) for note in table.notes]
+        for figure in section.figures:
+            parts.append(f"![{_plain(figure.caption)}](figures/{figure.name}.png)")
+        for name, examples in section.examples:
+            parts.append(f"### {_plain(name)}")
+            parts += [_markdown_example(example) for example in examples]
+    return "\n\n".join(parts) + "\n"
+
+
+def _named(drawn: Sequence[figures.Figure | None]) -> list[figures.Figure]:
+    """The figures that there are, each under a name of its own."""
+    found: list[figures.Figure] = []
+    for figure in drawn:
+        if figure is not None:
+            same = sum(re.sub(r"_\d+$", "", each.name) == figure.name for each in found)
+            name = f"{figure.name}_{same + 1}" if same else figure.name
+            svg = figure.svg.replace(f"{figure.name}-", f"{name}-") if same else figure.svg
+            found.append(figures.Figure(name, figure.caption, svg, figure.png))
+    return found
+
+
+def _markdown_table(table: tables.Table) -> str:
+    lines = [table.header, ["---", *["---:"] * (len(table.header) - 1)]]
+    lines += [[row.cells[0] + (" (quoted)" if row.quoted else ""), *row.cells[1:]] for row in table.rows]
+    return "\n".join(
+        f"| {' | '.join(line if line.startswith('---') else _plain(line) for line in cells)} |" for cells in lines
+    )
+
+
+def _markdown_example(example: Example) -> str:
+    lines = [f"**{_plain(example.title)}**"]
+    if example.problem:
+        lines.append(_fence(example.problem))
+    gold = f"gold {_code(example.gold)}, " if example.gold else ""
+    lines.append(
+        f"{gold}{100 * example.accuracy:.0f} % right, entropy {example.entropy:.3f} of at most "
+        f"{example.max_entropy:.3f} nats, weight {example.weight:.4f}"
+    )
+    lines.append(
+        "\n".join(
+            f"- {cluster.count}× {'*no answer*' if cluster.answer is None else _code(cluster.answer)}, "
+            f"{'right' if cluster.correct else 'wrong'}"
+            for cluster in example.clusters
+        )
+    )
+    return "\n\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return re.sub(r"([\\`*_{}\[\]<>#|!&~$])", r"\\\1", " ".join(text.split()))
+
+
+def _code(text: str) -> str:
+    """Text as code on one line, inside more backticks than it holds."""
+    text = " ".join(text.split())
+    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{ticks} {text} {ticks}" if text else "(empty)"
+
+
+def _fence(text: str) -> str:
+    ticks = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{ticks}text\n{text}\n{ticks}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, path)

@@ -1,0 +1,105 @@
+"""What a report is made of: training runs and evaluations, read from their folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.records import METRICS, PROMPTS, SUMMARY, read_lines
+
+RESULTS = "results.json"
+PROBLEMS = "problems.jsonl"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run: its name here, its summary (empty while it has not ended), its steps and its prompts."""
+
+    name: str
+    summary: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    prompts: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation: its name here, its results, and a record a problem."""
+
+    name: str
+    results: dict[str, Any]
+    problems: list[dict[str, Any]]
+
+
+def load(paths: Sequence[str | Path]) -> tuple[list[Run], list[Evaluation]]:
+    """Read folders of runs and of evaluations; a file in such a folder stands for it, a folder of folders for all.
+
+    Raises:
+        UsageError: a path that is neither. SeedGrpoError: a damaged file.
+    """
+    folders: list[Path] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise UsageError(f"There is no {path}.", "give the folder of a run or of an evaluation.")
+        folder = path if path.is_dir() else path.parent
+        if _kind(folder):
+            folders.append(folder)
+            continue
+        inside = sorted({file.parent for name in (RESULTS, METRICS) for file in folder.glob(f"*/**/{name}")})
+        if not inside or path.is_file():
+            raise UsageError(
+                f"{path} is neither a run nor an evaluation: it holds no {METRICS} and no {RESULTS}.",
+                "give the folder that `seed-grpo train` or `seed-grpo eval` wrote.",
+            )
+        folders += inside
+    folders = list({folder.resolve(): folder for folder in folders}.values())
+    names = _short_names(folders)
+    runs = [_run(folder, name) for folder, name in zip(folders, names, strict=True) if _kind(folder) == "run"]
+    evaluations = [
+        _evaluation(folder, name) for folder, name in zip(folders, names, strict=True) if _kind(folder) == "evaluation"
+    ]
+    return runs, evaluations
+
+
+def _kind(folder: Path) -> str | None:
+    if (folder / RESULTS).is_file():
+        return "evaluation"
+    return "run" if (folder / METRICS).is_file() else None
+
+
+def _run(folder: Path, name: str) -> Run:
+    summary = _read_json(folder / SUMMARY) if (folder / SUMMARY).is_file() else {}
+    metrics = list(read_lines(folder / METRICS))
+    if not metrics:
+        raise SeedGrpoError(f"{folder} records no step.", "wait for the run's first step.")
+    return Run(name, summary, metrics, list(read_lines(folder / PROMPTS)))
+
+
+def _evaluation(folder: Path, name: str) -> Evaluation:
+    results = _read_json(folder / RESULTS)
+    if not isinstance(results.get("benchmarks"), dict) or not results["benchmarks"]:
+        raise SeedGrpoError(f"{folder / RESULTS} holds no benchmarks.", "evaluate again: `seed-grpo eval`.")
+    return Evaluation(name, results, list(read_lines(folder / PROBLEMS)))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise SeedGrpoError(f"{path} is not JSON.", "restore it, or make it again.") from error
+    if not isinstance(content, dict):
+        raise SeedGrpoError(f"{path} is not an object.", "restore it, or make it again.")
+    return content
+
+
+def _short_names(folders: Sequence[Path]) -> list[str]:
+    """The shortest ends of the paths that tell them apart."""
+    parts = [folder.resolve().parts for folder in folders]
+    for length in range(1, max((len(each) for each in parts), default=1) + 1):
+        names = ["/".join(each[-length:]) for each in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [str(folder) for folder in folders]
