@@ -143,6 +143,7 @@ def test_the_drop_in_for_somebody_who_runs_verl_already(quickstart_base: Path, t
         [
             sys.executable, "-m", "verl.trainer.main_ppo",
             "trainer.v1.trainer_mode=seed_grpo_sync",
+            "actor_rollout_ref.actor.strategy=fsdp2",
             "algorithm.adv_estimator=seed_grpo",
             "+seed_grpo.alpha=0.5",
             *cpu,
@@ -184,5 +185,7 @@ def flat(node: dict, prefix: str = "") -> list[tuple[str, object]]:
         if isinstance(value, dict):
             pairs += flat(value, f"{prefix}{name}.")
         else:
-            pairs.append((prefix + name, "null" if value is None else value))
+            pairs.append(
+                (prefix + name, "null" if value is None else f"'{value}'" if isinstance(value, str) else value)
+            )
     return pairs

@@ -16,6 +16,7 @@ import numpy as np
 import transfer_queue as tq
 from omegaconf import DictConfig
 from tensordict import NonTensorData
+from verl.trainer.ppo.padding_utils import upsample_batch_to_divisible_size
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
 from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
@@ -34,6 +35,12 @@ from seed_grpo.verl_plugin.reward import answer_of, holds_answer
 from seed_grpo.verl_plugin.runtime import RuntimeSettings
 
 logger = logging.getLogger(__name__)
+
+NOT_FOR_WORKERS = {
+    "ability", "agent_name", "data_source", "extra_fields", "extra_info", "index", "interaction_kwargs", "metrics",
+    "num_turns", "raw_prompt", "reward_model", "session_id", "tools_kwargs", "uid",
+}  # fmt: skip
+"""Columns of verl's data set and agent loop that describe a row, and take no part in a loss."""
 
 
 class SeedGrpoMixin(PPOTrainer):
@@ -104,6 +111,22 @@ class SeedGrpoMixin(PPOTrainer):
             (self.folder / STOP).rename(self.folder / STOPPED)
             # verl's loop ends after the last step.
             self.total_training_steps = self.global_steps
+
+    # ---- less work for the same step --------------------------------------------------------------------------------
+
+    def _balance_batch(self, batch: Any, metrics: dict, *args: Any, **kwargs: Any) -> Any:
+        if self.resource_pool_manager.get_n_gpus() > 1:
+            return super()._balance_batch(batch, metrics, *args, **kwargs)
+        # verl spends seconds on dividing a large batch among one rank; only the padding is needed.
+        multiple = self._get_required_batch_multiple(dp_size=1)
+        return upsample_batch_to_divisible_size(batch, multiple, self.tokenizer.eos_token_id)
+
+    def _update_actor(self, batch: Any, metrics: dict) -> Any:
+        # The workers would fetch texts and records as well, row by row; they use none of them.
+        if batch.fields is not None:
+            unused = NOT_FOR_WORKERS if self.processor else NOT_FOR_WORKERS | {"multi_modal_inputs"}
+            batch.fields = [name for name in batch.fields if name not in unused]
+        return super()._update_actor(batch, metrics)
 
     # ---- the method -------------------------------------------------------------------------------------------------
 
