@@ -210,4 +210,4 @@ class TestGrading:
         seconds = time.monotonic() - start
         assert 0.3 < np.mean([grade.correct for grade in grades]) < 0.7
         assert 2 < np.mean([max(ids) + 1 for ids in clusters]) <= 3
-        assert seconds < 60, f"{seconds:.1f} s"
+        assert seconds < 30, f"{seconds:.1f} s"

@@ -307,3 +307,15 @@ def test_whatever_a_model_writes_stays_one_line(tmp_path: Path) -> None:
     again = ResponseFile(tmp_path / "r.jsonl")
     assert [again.have[Key("b", "p", 0, number)].text for number in range(len(texts))] == texts
     assert os.path.getsize(tmp_path / "r.jsonl") > 0
+
+
+def test_one_sample_at_a_temperature(model: Path, sums: Path, tmp_path: Path) -> None:
+    results = run(model, sums, tmp_path, "--temperature", "0.7", "--limit", "5", "--seed", "0", "--seed", "1")
+    numbers = results["benchmarks"]["arithmetic"]
+    assert numbers["k"] == 1
+    assert numbers["entropy"] == {"monte_carlo": 0.0, "rao_blackwell": 0.0}
+    assert results["uncertainty"]["adaptive_sampling"] is None
+    assert results["settings"]["temperature"] == 0.7
+    from seed_grpo.report.build import collect, to_html
+
+    assert "avg@1" in to_html(collect([tmp_path], "t"))

@@ -27,7 +27,7 @@ def grade_responses(
     """Extract and grade; `golds` holds the gold answers of each response's problem, any of which counts."""
     answers = [extract_answer(response, template=answer_template) for response in responses]
     # All keys at once: the sandbox works on them side by side, and each answer is looked at once.
-    shared_keyer().keys([*answers, *(gold for each in set(map(tuple, golds)) for gold in each)], level)
+    shared_keyer().keys([*answers, *(gold for each in dict.fromkeys(map(tuple, golds)) for gold in each)], level)
     verdicts: dict[tuple[str | None, tuple[str, ...]], bool] = {}
     grades = []
     for answer, gold in zip(answers, map(tuple, golds), strict=True):

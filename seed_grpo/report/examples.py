@@ -56,9 +56,16 @@ def from_run(run: Run, count: int = 6) -> list[Example]:
     prompts = [prompt for prompt in run.prompts if prompt["step"] == last]
     mixed = [prompt for prompt in prompts if 0 < prompt["accuracy"] < 1]
     return [
-        _example(prompt, title=f"step {last}, {prompt['uid']}", problem=str(prompt.get("problem") or ""), gold="")
+        _example(
+            prompt, title=f"step {last}, {prompt['uid']}", problem=str(prompt.get("prompt") or ""), gold=_gold(prompt)
+        )
         for prompt in _spread(mixed or prompts, lambda prompt: prompt["entropy"], count)
     ]
+
+
+def _gold(prompt: dict[str, Any]) -> str:
+    gold = prompt.get("gold")
+    return "" if gold is None else " or ".join(map(str, gold)) if isinstance(gold, list) else str(gold)
 
 
 def _example(record: dict[str, Any], *, title: str, problem: str, gold: str) -> Example:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 32 << 20
 MAX_PAUSE_SECONDS = 60.0
+_FINISHED = ("stop", "length", "eos_token", "stop_sequence")
+"""Reasons to finish that servers give for a whole response, and for one that reached the limit."""
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 
 
@@ -177,7 +179,7 @@ def _read_completion(reply: Any, stop: Sequence[str]) -> Completion:
         text, reason = choice["text"], choice.get("finish_reason")
     except (TypeError, KeyError, ValueError, AttributeError):
         raise _Again(f"a reply without one choice: {_excerpt(json.dumps(reply).encode())}") from None
-    if not isinstance(text, str) or reason not in ("stop", "length"):
+    if not isinstance(text, str) or reason not in _FINISHED:
         raise _Again(f"a choice without text or reason to finish: {_excerpt(json.dumps(choice).encode())}")
     # OpenAI's API leaves the stop string out; vLLM and SGLang say which one it was.
     stopped_by = choice.get("stop_reason") or choice.get("matched_stop")
