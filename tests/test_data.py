@@ -152,6 +152,17 @@ class TestSources:
         with pytest.raises(UsageError, match=r"amc_first20\.jsonl, amc_last20\.jsonl"):
             run("amc", tmp_path, tmp_path / "out")
 
+    def test_one_data_set_is_not_taken_for_another(self, tmp_path: Path) -> None:
+        write_lines(tmp_path / "math_lvl3to5.jsonl", self.ROWS)
+        with pytest.raises(SeedGrpoError, match="holds no source of math500"):
+            run("math500,amc", tmp_path, tmp_path / "out")
+
+    def test_a_byte_order_mark_and_windows_line_ends(self, tmp_path: Path) -> None:
+        lines = "".join(json.dumps(row) + "\r\n" for row in self.ROWS)
+        (tmp_path / "amc.jsonl").write_bytes(b"\xef\xbb\xbf" + lines.encode())
+        [done] = run("amc", tmp_path, tmp_path / "out")
+        assert done.manifest["rows"] == 30
+
     @pytest.mark.parametrize(
         ("name", "content", "message"),
         [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIXES = (".jsonl", ".json", ".parquet", ".arrow")
+_ANONYMOUS = re.compile(r"(?:data|train|test|eval|dev|validation|part)?[-_]?(?:\d+(?:-of-\d+)?)?")
+"""Names of files that do not say of which data set they are (`data-00000-of-00001`): the folder says it."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def find_files(path: Path, dataset: Dataset, split: str | None = None) -> list[P
         return find_files(named[0], dataset, split)
     if split and (path / split).is_dir():
         return find_files(path / split, dataset)
-    files = sorted(entry for entry in path.iterdir() if entry.suffix in SUFFIXES and not _is_metadata(entry))
+    files = sorted(entry for entry in path.iterdir() if entry.suffix in SUFFIXES and _ANONYMOUS.fullmatch(entry.stem))
     if not files or len({file.suffix for file in files}) > 1:
         inside = ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) or "nothing"
         raise SeedGrpoError(
@@ -151,23 +154,17 @@ def sha256(path: Path) -> str:
 
 def _named_after(folder: Path, dataset: Dataset) -> list[Path]:
     """Entries called like the data set (`amc.jsonl`, the folder `amc`), else those that begin so (`amc_first20`)."""
-    names = [dataset.name, *dataset.aliases, *([dataset.folder] if dataset.folder else [])]
     entries = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() or entry.suffix in SUFFIXES]
-    for matches in (lambda stem, name: stem == name, lambda stem, name: stem.startswith((f"{name}_", f"{name}-"))):
-        found = [entry for entry in entries if any(matches(_stem(entry), name) for name in names)]
-        if found:
-            return found
-    return []
+    names = {dataset.name, *dataset.aliases}
+    exact = [entry for entry in entries if _stem(entry) in names | {dataset.folder}]
+    # Not by the folder's name: math_lvl3to5 begins like MATH500's.
+    return exact or [
+        entry for entry in entries if _stem(entry).startswith(tuple(f"{name}{end}" for name in names for end in "_-"))
+    ]
 
 
 def _stem(entry: Path) -> str:
     return (entry.name if entry.is_dir() else entry.stem).lower()
-
-
-def _is_metadata(entry: Path) -> bool:
-    """What `datasets.save_to_disk` writes beside the rows, and our own manifests."""
-    names = ("dataset_info.json", "state.json", "dataset_dict.json")
-    return entry.name in names or entry.name.endswith(".manifest.json")
 
 
 def _read_json(file: Path) -> tuple[list[RawRow], list[BadRow]]:

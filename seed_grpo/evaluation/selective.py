@@ -41,9 +41,12 @@ def auroc_interval(uncertainty_PS: Floats, correct_PS: Bools, resamples: int = 1
     if _finite(_auroc_rows(uncertainty_PS.reshape(1, -1), correct_PS.reshape(1, -1))[0]) is None:
         return None
     problems = len(uncertainty_PS)
-    chosen_RP = np.random.default_rng(0).integers(0, problems, (resamples, problems))
-    rows = (uncertainty_PS[chosen_RP].reshape(resamples, -1), correct_PS[chosen_RP].reshape(resamples, -1))
-    return [float(bound) for bound in np.nanpercentile(_auroc_rows(*rows), [2.5, 97.5])]
+    random = np.random.default_rng(0)
+    scores = []
+    for _ in range(0, resamples, 50):  # some at a time, for memory's sake
+        chosen_RP = random.integers(0, problems, (50, problems))
+        scores.append(_auroc_rows(uncertainty_PS[chosen_RP].reshape(50, -1), correct_PS[chosen_RP].reshape(50, -1)))
+    return [float(bound) for bound in np.nanpercentile(np.concatenate(scores), [2.5, 97.5])]
 
 
 def risk_coverage(uncertainty_N: Floats, correct_N: Bools) -> tuple[Floats, Floats]:

@@ -60,7 +60,7 @@ def main_table(evaluations: Sequence[Evaluation]) -> Table:
             "nothing of them was measured here."
         )
         notes += [f"[{number}] {why}" for why, number in marks.items()]
-    notes.insert(0, "Pass@1 of the greedy response, in percent; below it the 95 % interval over resampled problems. "
+    notes.insert(0, "Pass@1 of the greedy response, in percent, and the 95 % interval over resampled problems. "
                     "A response that was cut off counts by its answer, as in the paper's evaluation.")  # fmt: skip
     return Table("Pass@1", ["", *map(heading, columns), heading("average")], rows, notes)
 
