@@ -41,6 +41,10 @@ def main(config_path: str, scratch: str) -> None:
         else:
             ray_init["_temp_dir"] = scratch
 
+    from seed_grpo.verl_plugin import require_registered
+
+    require_registered()
+
     import ray
     from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
     from verl.trainer.ppo.utils import need_critic, need_reference_policy

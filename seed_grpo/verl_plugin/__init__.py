@@ -78,10 +78,13 @@ def _register_engine(module: ModuleType) -> None:
 
 def require_registered() -> None:
     """Raise where a part of the plugin did not register in this process (verl itself keeps silent about it)."""
-    missing = [part for part, present in registered().items() if not present]
+    try:
+        missing = [f"no {part}" for part, present in registered().items() if not present]
+    except ValueError as error:  # importing verl fails where it does not know the platform that VERL_PLATFORM names
+        missing = [str(error)]
     if missing:
         raise SeedGrpoError(
-            f"verl did not load the seed-grpo plugin: no {missing[0]}.",
+            f"verl did not load the seed-grpo plugin: {missing[0].rstrip('.')}.",
             "reinstall seed-grpo in this environment, and unset VERL_USE_EXTERNAL_PLUGINS.",
         )
 
