@@ -59,18 +59,10 @@ def _level(a: int, b: int) -> int:
 
 
 def write_parquet(path: Path, split: str) -> None:
-    """Write a split as rows of verl's data set."""
-    import pandas as pd
+    """Write a split as rows of verl's data set, without a manifest (`seed-grpo data prepare` writes one, too)."""
+    from seed_grpo.data.prepare import Options, made_here, write_rows
+    from seed_grpo.data.registry import DATASETS
+    from seed_grpo.data.templates import get_template
 
-    rows = [
-        {
-            "data_source": "arithmetic",
-            "prompt": [{"role": "user", "content": problem.problem}],
-            "ability": "math",
-            "reward_model": {"style": "rule", "ground_truth": [problem.answer]},
-            "extra_info": {"index": index, "id": f"arithmetic/{split}/{index}", "split": split, "level": problem.level},
-        }
-        for index, problem in enumerate(problems(split))
-    ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).to_parquet(path)
+    write_rows(path, made_here(split), DATASETS["arithmetic"], split, Options(get_template("none")))

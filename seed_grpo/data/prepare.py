@@ -170,7 +170,7 @@ def _prepare_one(request: Request, folder: Path, options: Options, test_folders:
         raise SeedGrpoError(warnings[0], "check the source and its revision.")
 
     path = folder / f"{request.name}.parquet"
-    _write_parquet(path, records, dataset, split, options)
+    write_rows(path, records, dataset, split, options)
     manifest = {
         "dataset": dataset.name,
         "split": split,
@@ -210,6 +210,57 @@ def made_here(split: str) -> list[Record]:
         Record(f"arithmetic/{split}/{index}", sum_.problem, (sum_.answer,), float(sum_.level))
         for index, sum_ in enumerate(problems(split))
     ]
+
+
+def write_rows(path: Path, records: Sequence[Record], dataset: Dataset, split: str, options: Options) -> None:
+    """Write verl's columns with the same types for every data set, so that verl can join several files."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    text = pa.string()
+    schema = pa.schema(
+        [
+            ("data_source", text),
+            ("prompt", pa.list_(pa.struct([("role", text), ("content", text)]))),
+            ("ability", text),
+            ("reward_model", pa.struct([("style", text), ("ground_truth", pa.list_(text))])),
+            (
+                "extra_info",
+                pa.struct(
+                    [
+                        ("index", pa.int64()),
+                        ("id", text),
+                        ("split", text),
+                        ("level", pa.float64()),
+                        ("subject", text),
+                        ("problem", text),
+                        ("template", text),
+                    ]
+                ),
+            ),
+        ]
+    )
+    rows = [
+        {
+            "data_source": dataset.name,
+            "prompt": options.template.messages(record.problem, options.prompt_format),
+            "ability": "math",
+            "reward_model": {"style": "rule", "ground_truth": list(record.golds)},
+            "extra_info": {
+                "index": index,
+                "id": record.id,
+                "split": split,
+                "level": record.level,
+                "subject": record.subject,
+                "problem": record.problem,
+                "template": options.template.name,
+            },
+        }
+        for index, record in enumerate(records)
+    ]
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), unfinished)
+    os.replace(unfinished, path)
 
 
 def prepared_tests(folders: Iterable[Path]) -> dict[str, list[str]]:
@@ -262,57 +313,6 @@ def _warnings(
             "or name their folder with --against."
         )
     return warnings
-
-
-def _write_parquet(path: Path, records: Sequence[Record], dataset: Dataset, split: str, options: Options) -> None:
-    """Write verl's columns with the same types for every data set, so that verl can join several files."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    text = pa.string()
-    schema = pa.schema(
-        [
-            ("data_source", text),
-            ("prompt", pa.list_(pa.struct([("role", text), ("content", text)]))),
-            ("ability", text),
-            ("reward_model", pa.struct([("style", text), ("ground_truth", pa.list_(text))])),
-            (
-                "extra_info",
-                pa.struct(
-                    [
-                        ("index", pa.int64()),
-                        ("id", text),
-                        ("split", text),
-                        ("level", pa.float64()),
-                        ("subject", text),
-                        ("problem", text),
-                        ("template", text),
-                    ]
-                ),
-            ),
-        ]
-    )
-    rows = [
-        {
-            "data_source": dataset.name,
-            "prompt": options.template.messages(record.problem, options.prompt_format),
-            "ability": "math",
-            "reward_model": {"style": "rule", "ground_truth": list(record.golds)},
-            "extra_info": {
-                "index": index,
-                "id": record.id,
-                "split": split,
-                "level": record.level,
-                "subject": record.subject,
-                "problem": record.problem,
-                "template": options.template.name,
-            },
-        }
-        for index, record in enumerate(records)
-    ]
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), unfinished)
-    os.replace(unfinished, path)
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
