@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import random
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -130,6 +134,12 @@ def test_the_weights_of_another_batch_are_refused() -> None:
 
 
 def test_all_parts_are_registered_with_verl() -> None:
-    from seed_grpo.verl_plugin import registered
-
-    assert all(registered().values()), registered()
+    program = "import verl; from seed_grpo.verl_plugin import registered; print(registered())"
+    for policy, expected in (("auto", True), ("none", False)):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True, text=True, timeout=120, check=True,
+            env={**os.environ, "VERL_USE_EXTERNAL_PLUGINS": policy},
+        )  # fmt: skip
+        parts = ast.literal_eval(done.stdout.splitlines()[-1])
+        assert all(parts.values()) == expected, parts

@@ -41,6 +41,8 @@ def main(config_path: str, scratch: str) -> None:
         else:
             ray_init["_temp_dir"] = scratch
 
+    import verl  # noqa: F401  (first: it is to load the plugin by itself, as it must in every process of Ray)
+
     from seed_grpo.verl_plugin import require_registered
 
     require_registered()
@@ -53,9 +55,7 @@ def main(config_path: str, scratch: str) -> None:
 
     from seed_grpo.training.cluster import check_cluster, nodes_at
     from seed_grpo.training.resolvers import attention_note
-    from seed_grpo.verl_plugin import require_registered
 
-    require_registered()
     print(attention_note(config))
     auto_set_device(config)
     validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))

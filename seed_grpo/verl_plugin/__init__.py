@@ -8,11 +8,15 @@ error of this module at log level DEBUG; `registered()` says whether all of it t
 
 from __future__ import annotations
 
+import sys
 from types import ModuleType
 
 from wrapt import when_imported
 
 from seed_grpo.errors import SeedGrpoError
+
+LOADED_BY_VERL = getattr(getattr(sys.modules.get("verl"), "__spec__", None), "_initializing", False)
+"""Whether verl imported this module, as it does in every process of a run, and not something of ours."""
 
 ESTIMATOR = "seed_grpo"
 RAFT_PP = "raft_pp"
@@ -77,7 +81,10 @@ def _register_engine(module: ModuleType) -> None:
 
 
 def require_registered() -> None:
-    """Raise where a part of the plugin did not register in this process (verl itself keeps silent about it)."""
+    """Raise where a part of the plugin did not register in this process (verl itself keeps silent about it).
+
+    Ask in a process that imported verl before anything of ours.
+    """
     try:
         missing = [f"no {part}" for part, present in registered().items() if not present]
     except ValueError as error:  # importing verl fails where it does not know the platform that VERL_PLATFORM names
@@ -90,7 +97,7 @@ def require_registered() -> None:
 
 
 def registered() -> dict[str, bool]:
-    """Whether each part of the plugin is registered in this process. Imports verl's trainer, which takes seconds."""
+    """Whether verl loaded the plugin in this process, and each part registered. Imports verl's trainer: seconds."""
     from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER as reward_managers
     from verl.plugin.platform.platform_manager import PlatformRegistry
     from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
@@ -99,6 +106,7 @@ def registered() -> dict[str, bool]:
     from verl.workers.rollout.replica import RolloutReplicaRegistry
 
     return {
+        "entry point among verl.plugins": LOADED_BY_VERL,
         **{f"advantage estimator {name}": name in ADV_ESTIMATOR_REGISTRY for name in (ESTIMATOR, RAFT_PP)},
         **{f"trainer mode {mode}": mode in TRAINER_REGISTRY for mode in TRAINER_MODES},
         f"reward manager {REWARD_MANAGER}": REWARD_MANAGER in reward_managers,
