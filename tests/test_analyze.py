@@ -16,11 +16,12 @@ from seed_grpo.analysis.rollouts import find_files, read_groups
 from seed_grpo.errors import SeedGrpoError, UsageError
 
 OURS = [
-    {"step": 1, "uid": "a", "answers": ["1/2", "0.5", "0.5", "2"], "rewards": [1.0, 1.0, 1.0, 0.0], "prompt": "p",
-     "gold": ["0.5"], "G": 4, "K": 3},
-    {"step": 1, "uid": "b", "answers": [r"\sqrt8", r"2\sqrt2", None, None], "rewards": [1.0, 1.0, 0.0, 0.0], "prompt": "q",
-     "gold": [r"2\sqrt{2}"]},
-    {"step": 2, "uid": "c", "answers": ["7", "7", "7", "7"], "rewards": [0.0, 0.0, 0.0, 0.0], "prompt": "r", "gold": "8"},
+    {"step": 1, "uid": "a", "answers": ["1/2", "0.5", "0.5", "2"], "rewards": [1.0, 1.0, 1.0, 0.0],
+     "prompt": "p", "gold": ["0.5"], "G": 4, "K": 3},
+    {"step": 1, "uid": "b", "answers": [r"\sqrt8", r"2\sqrt2", None, None], "rewards": [1.0, 1.0, 0.0, 0.0],
+     "prompt": "q", "gold": [r"2\sqrt{2}"]},
+    {"step": 2, "uid": "c", "answers": ["7", "7", "7", "7"], "rewards": [0.0, 0.0, 0.0, 0.0],
+     "prompt": "r", "gold": "8"},
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ Two formats are read, and told apart by their fields:
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,7 +168,7 @@ def _answer(record: dict[str, Any], output: str, template: str) -> str | None:
 
 
 def _number(value: Any, name: str, where: str) -> float:
-    if isinstance(value, (int, float)) and not abs(value) == float("inf") and value == value:
+    if isinstance(value, (int, float)) and math.isfinite(value):
         return float(value)
     raise SeedGrpoError(f"{where}: {name} is {value!r}.", "it has to be a finite number.")
 

@@ -25,8 +25,9 @@ def summary_table(prompts: pd.DataFrame, method: MethodSettings) -> Table:
 
     mixed = prompts[prompts["mixed"]]
     table = Table(
-        title=f"{len(prompts)} prompts, {int(prompts['G'].sum())} responses, accuracy {prompts['accuracy'].mean():.3f}, "
-        f"{len(mixed)} mixed, {int(prompts['no_answer'].sum())} without an answer"
+        title=f"{len(prompts)} prompts, {int(prompts['G'].sum())} responses, "
+        f"accuracy {prompts['accuracy'].mean():.3f}, {len(mixed)} mixed, "
+        f"{int(prompts['no_answer'].sum())} without an answer"
     )
     table.add_column("", no_wrap=True)
     for level in LEVELS:

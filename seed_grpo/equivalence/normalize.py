@@ -22,6 +22,7 @@ MAX_CHARACTERS = 2000
 """A longer answer is compared as it stands: no rule makes sense of it."""
 _MAX_WRAPPERS = 8
 
+_PLAIN_INTEGER = re.compile(r"-?[1-9][0-9]{0,99}")
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _WRAPPERS = (("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
 _WRAPPING_COMMAND = re.compile(
@@ -41,6 +42,8 @@ _UNIT_SIGNS = frozenset(("°", "%", "'", "\\$"))
 def normalized_key(answer: str) -> str:
     """The key of an answer at the level `normalized`. Two answers are the same if their keys are."""
     answer = answer.strip()
+    if _PLAIN_INTEGER.fullmatch(answer):
+        return "q:" + answer
     if len(answer) > MAX_CHARACTERS:
         return "m:" + answer
     text, as_text = _unwrap(clean(answer))
