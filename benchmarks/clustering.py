@@ -1,6 +1,6 @@
 """Clusters of 128 prompts × 16 responses: this library's three levels beside Math-Verify's verify(), in one run.
 
-    python benchmarks/clustering.py                        # everything, about five minutes
+    python benchmarks/clustering.py                        # everything, about ten minutes
     python benchmarks/clustering.py --prompts 16           # a quick look
     python benchmarks/clustering.py --only-ours            # without Math-Verify
 
@@ -21,6 +21,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+from faults import count_faults
 from rich.console import Console
 from rich.progress import track
 from workloads import Workload, build, load_golds
@@ -37,6 +38,7 @@ def main() -> None:
     console = Console()
     console.print(_machine())
     workloads = build(options.data, options.prompts, options.responses, options.seed)
+    workloads = [workload for workload in workloads if workload.name in options.workloads]
     lines = [
         "| workload | method | seconds | clusters a prompt | time-outs | asymmetric pairs | intransitive triples |",
         "|---|---|---|---|---|---|---|",
@@ -69,9 +71,26 @@ def measure_ours(workload: Workload) -> list[tuple]:
             clusters = sum(max(ids) + 1 for ids in ids_PG) / len(ids_PG)
             counts = keyer.take_counts()
             keyer.close()
-        # Equal keys are an equivalence: there is nothing to count.
-        rows.append((level if warm else "symbolic, with the workers' start", best, clusters, counts["timeouts"], 0, 0))
+        faults = _faults(workload, level)
+        rows.append(
+            (level if warm else "symbolic, with the workers' start", best, clusters, counts["timeouts"], *faults)
+        )
     return rows
+
+
+def _faults(workload: Workload, level: str) -> tuple[int, int]:
+    """Asymmetric pairs and intransitive triples of a level. Each answer gets its key twice, in two keyers and orders;
+    a is compared with b by the first key of a and the second of b."""
+    answers = list(dict.fromkeys(answer for group in workload.answers_PG for answer in group))
+    keys = []
+    for order in (answers, answers[::-1]):
+        keyer = AnswerKeyer()
+        keys.append(dict(zip(order, keyer.keys(order, level), strict=True)))
+        keyer.close()
+    found = [
+        count_faults(list(dict.fromkeys(group)), lambda a, b: keys[0][a] == keys[1][b]) for group in workload.answers_PG
+    ]
+    return sum(len(asymmetric) for asymmetric, _ in found), sum(len(intransitive) for _, intransitive in found)
 
 
 def measure_math_verify(workload: Workload) -> list[tuple]:
@@ -147,6 +166,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--prompts", type=int, default=128)
     parser.add_argument("--responses", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workloads", default="ABCDE", help="which of them, e.g. AC")
     parser.add_argument("--only-ours", action="store_true", help="leave Math-Verify out")
     options = parser.parse_args()
     if not (options.data / "math500.jsonl").is_file():

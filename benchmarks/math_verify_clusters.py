@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 
+from faults import count_faults
 from math_verify import parse, verify
 
 
@@ -27,9 +27,7 @@ class Tally:
 
     timeouts: int = 0
     asymmetric: list[tuple[str, str]] = field(default_factory=list)
-    """Pairs that are equal in one order and not in the other."""
     intransitive: list[tuple[str, str, str]] = field(default_factory=list)
-    """Triples a, b, c: a = b and b = c in both orders, and a = c in neither."""
 
 
 class MathVerifyClusterer:
@@ -47,12 +45,15 @@ class MathVerifyClusterer:
     def both_ways(self, answers: Sequence[str]) -> int:
         """Every pair of distinct answers in both orders; equal if either says so; closed by union-find."""
         distinct = list(dict.fromkeys(answers))
-        equal = {}
-        for a, b in combinations(distinct, 2):
-            equal[a, b], equal[b, a] = self._equal(a, b), self._equal(b, a)
-            if equal[a, b] != equal[b, a]:
-                self.tally.asymmetric.append((a, b))
-        self._count_triples(distinct, equal)
+        equal: dict[tuple[str, str], bool] = {}
+
+        def compare(a: str, b: str) -> bool:
+            equal[a, b] = self._equal(a, b)
+            return equal[a, b]
+
+        asymmetric, intransitive = count_faults(distinct, compare)
+        self.tally.asymmetric += asymmetric
+        self.tally.intransitive += intransitive
         parent = {answer: answer for answer in distinct}
 
         def root(answer: str) -> str:
@@ -82,13 +83,3 @@ class MathVerifyClusterer:
         same = bool(verify(self._parsed[gold], self._parsed[target]))
         self.tally.timeouts, self._timeouts.count = self.tally.timeouts + self._timeouts.count, 0
         return same
-
-    def _count_triples(self, distinct: list[str], equal: dict[tuple[str, str], bool]) -> None:
-        def same(a: str, b: str) -> bool:
-            return equal[a, b] and equal[b, a]
-
-        for b in distinct:
-            near = [a for a in distinct if a != b and same(a, b)]
-            for a, c in combinations(near, 2):
-                if not equal[a, c] and not equal[c, a]:
-                    self.tally.intransitive.append((a, b, c))

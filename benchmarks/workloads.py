@@ -41,7 +41,7 @@ def load_golds(folder: Path, names: tuple[str, ...] = FILES) -> list[str]:
 
 
 def build(folder: Path, prompts: int, responses: int, seed: int) -> list[Workload]:
-    """The four workloads: like a model's answers, and three kinds of stress."""
+    """The workloads: like a model's answers, and four kinds of stress."""
     chance = random.Random(seed)
     math500 = load_golds(folder, ("math500",))
     everything = load_golds(folder)
@@ -66,7 +66,27 @@ def build(folder: Path, prompts: int, responses: int, seed: int) -> list[Workloa
                  batch([gold for gold in everything if not is_integer(gold)], lambda: 0.75, 0.5)),
         Workload("D", "non-integers of OlympiadBench, 75 % wrong, other spellings",
                  batch([gold for gold in olympiad if not is_integer(gold)], lambda: 0.75, 0.5)),
+        Workload("E", "golds of all five files in several forms: named, as a set, with units, as a bound",
+                 [in_forms(everything, responses, chance) for _ in range(prompts)]),
     ]  # fmt: skip
+
+
+def in_forms(golds: list[str], responses: int, chance: random.Random) -> list[str]:
+    """Answers as a confused policy writes them: few values, each in forms that mean different things."""
+    values = [gold for gold in golds if not re.search(r"[=<>,%]|\\(?:text|mbox|in|cup|ge|pm|begin)", gold)]
+    forms = (
+        "{}",
+        "x={}",
+        "y={}",
+        "\\{{{}\\}}",
+        "({}, \\infty)",
+        "x>{}",
+        "{}\\%",
+        "{}\\text{{ minutes}}",
+        "{}\\text{{ hours}}",
+    )
+    chosen = chance.sample(values, 2)
+    return [chance.choice(forms).format(chance.choice(chosen)) for _ in range(responses)]
 
 
 def is_integer(gold: str) -> bool:

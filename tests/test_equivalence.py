@@ -105,6 +105,11 @@ e^{i\pi} ~ -1
 \binom{10}{3} ~ 120 ~ \frac{10!}{3!7!}
 \binom{2n}{n} ~ \frac{(2n)!}{n!^2} ~ \frac{(2n)!}{(n!)^2}
 n! ~ n\cdot(n-1)!
+\frac{n!}{(n-1)!} ~ n
+\frac{2^{n+1}}{2^n} ~ 2
+\lceil n/2\rceil ~ -\lfloor -n/2\rfloor
+\lfloor\lfloor x\rfloor/2\rfloor+1 ~ \lfloor (\lfloor x\rfloor+2)/2\rfloor
+|x-1| ~ |1-x| ~ \sqrt{(x-1)^2} ~ \sqrt{x^2-2x+1}
 \sqrt{x^2} ~ |x|
 |ab| ~ |a||b|
 \lfloor n/2 \rfloor ~ \left\lfloor \frac{n}{2}\right\rfloor ~ \lfloor 0.5n\rfloor
@@ -170,7 +175,12 @@ x=5 ~ y=5 ~ x=6 ~ 5 ~ x=-5
 \ln(x-1) ~ \ln(1-x)
 |x-y| ~ x-y ~ y-x
 \lfloor n/2 \rfloor ~ \lceil n/2\rceil ~ n/2 ~ \lfloor n/3\rfloor ~ \lfloor (n+1)/2\rfloor
-\lfloor x\rfloor+1 ~ \lceil x\rceil
+\lfloor x\rfloor+1 ~ \lceil x\rceil ~ \lfloor x \rfloor ~ x
+\lfloor\log_4 n\rfloor+1 ~ \lfloor\log_3 n\rfloor+1 ~ \lfloor\log_2 n\rfloor+1
+\lfloor\sqrt{n-1}\rfloor ~ \lfloor\sqrt{n}\rfloor ~ \lfloor\sqrt{n+1}\rfloor
+|x+1| ~ x+1 ~ -x-1 ~ |x-1|
+|x-10| ~ 10-x ~ x-10
+\sqrt{(x+1)^2} ~ x+1
 \ln 10 ~ \log 10 ~ \log_2 10
 x^2+y^2=4 ~ x^2+y^2=5 ~ x^2-y^2=4 ~ x^2+z^2=4
 y=3x+2 ~ y=3x-2 ~ y=2x+3 ~ x=3y+2

@@ -3,10 +3,10 @@
 Rationals stay exact. Other constants are evaluated to 140 digits, of which the key holds 40 (and 40 behind the point,
 however large the number). Expressions with symbols are evaluated at fixed points:
 
-* at one every symbol is positive;
-* at one the bare letters are negative, so that √(x²), |x| and x keep apart. There logarithms and even roots of
-  what depends on a symbol take the absolute value: ln(ab) is ln a + ln b, as answers mean it;
-* where the expression rounds, also at whole numbers, even and odd, and close to them.
+* at two of them every symbol is positive, at two the bare letters are negative, so that √(x²), |x| and x keep apart.
+  There logarithms and even roots of what depends on a symbol take the absolute value: ln(ab) is ln a + ln b, as answers
+  mean it;
+* what rounds (⌊n/2⌋) is known by what it rounds.
 
 Every step has a limit on its size, so that no input takes long: `TooLarge`, and the expression is compared by its
 spelling.
@@ -18,12 +18,13 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import mpmath
 from mpmath import mp
 
-from seed_grpo.equivalence.expression import Node, Unreadable
+from seed_grpo.equivalence.expression import Node, Unreadable, negative
 from seed_grpo.equivalence.rationals import rational_key
 
 WORKING_BITS = 480
@@ -31,17 +32,16 @@ KEY_DIGITS = 40
 MAX_EXACT_BITS = 12_000
 MAX_MAGNITUDE = 4096
 MAX_FACTORIAL = 1300
-MAX_GAMMA_BITS = 1600
+MAX_GAMMA_BITS = 2400
 MAX_DENOMINATOR = 10**45
 _NOISE_BITS = 380
 """Results smaller than 2^−380 of what they were computed from are zero."""
 
 
-_WHOLE_NUMBERS = {
-    "even": Fraction(0), "odd": Fraction(1), "above even": Fraction(1, 8), "below odd": Fraction(7, 8),
-    "above odd": Fraction(9, 8), "below even": Fraction(15, 8),
-}  # fmt: skip
-"""Points for expressions that round: an even number plus this."""
+POINTS = ("positive", "negative", "far", "far negative")
+"""Where an expression with symbols is evaluated. Far from zero, |x + 1| and x + 1 or |x − 10| and 10 − x part too."""
+OUT_OF_REACH = "?"
+"""The key of a value at a far point that is too large to be computed."""
 
 
 class TooLarge(Unreadable):
@@ -58,37 +58,37 @@ def value_key(tree: Node) -> str:
     Raises:
         Unreadable: it cannot be evaluated.
     """
-    values = [format_value(value) for value in values_at_points(tree)]
+    if not tree.symbols:
+        return format_value(evaluate(tree, {}, "positive"))
+    return join_values([value_at(tree, kind) for kind in POINTS])
+
+
+def join_values(values: Sequence[str]) -> str:
+    """The key of an expression from the keys of its values at `POINTS`."""
     return values[0] if len(set(values)) == 1 else "e:" + ";".join(values)
 
 
-def values_at_points(tree: Node, overrides: Sequence[dict[str, Any]] | None = None) -> list[Any]:
-    """The values of an expression at the fixed points, or at points that differ from them in some symbols."""
-    kinds = point_kinds(tree)
-    return [
-        evaluate(tree, {**point(tree.symbols, kind), **(overrides[which] if overrides else {})}, kind)
-        for which, kind in enumerate(kinds)
-    ]
+def value_at(tree: Node, kind: str) -> str:
+    """The key of an expression's value at one of `POINTS`."""
+    try:
+        return format_value(evaluate(tree, point(tree.symbols, kind), kind))
+    except TooLarge:
+        if kind.startswith("far"):
+            return OUT_OF_REACH
+        raise
 
 
-def point_kinds(tree: Node) -> tuple[str, ...]:
-    """The kinds of points that tell the expression from others."""
-    if not tree.symbols:
-        return ("positive",)
-    return ("positive", "negative", *_WHOLE_NUMBERS) if _rounds(tree) else ("positive", "negative")
-
-
-def point(symbols: frozenset[str], kind: str) -> dict[str, Any]:
-    """A fixed, unremarkable value for each symbol. Bare letters are negative at `negative`; others never are."""
-    values: dict[str, Any] = {}
+def point(symbols: frozenset[str], kind: str) -> dict[str, Fraction]:
+    """A fixed, unremarkable value for each symbol. Bare letters are negative at two points; others never are."""
+    values = {}
     for name in symbols:
         digits = int.from_bytes(hashlib.sha512(name.encode("utf-8", "replace")).digest() * 2, "big")
-        if kind in _WHOLE_NUMBERS:
-            values[name] = 20 + 2 * (digits % 89) + _WHOLE_NUMBERS[kind]
-            continue
         size = 3 + 5 * Fraction(digits, 1 << 1024)
-        if kind == "negative":
+        if kind.startswith("far"):
+            size *= 6
+        if kind.endswith("negative"):
             size = -size / 8 if len(name) == 1 else size / 7
+            size *= 8 if kind.startswith("far") else 1
         values[name] = size
     return values
 
@@ -107,7 +107,7 @@ def evaluate(tree: Node, values: dict[str, Any], kind: str) -> Any:
                 result = evaluator.value(tree)
             except (ArithmeticError, ValueError) as error:  # mpmath at a pole
                 raise Undefined from error
-            if evaluator.largest <= 32 or bits > WORKING_BITS:
+            if evaluator.largest <= 64 or bits > WORKING_BITS:
                 return result
         # Digits before the point are paid for with digits behind it: once more with as many added.
         bits = WORKING_BITS + evaluator.largest
@@ -196,8 +196,17 @@ def _as_fraction(value: Any) -> Fraction:
     return Fraction(mantissa << exponent) if exponent >= 0 else Fraction(mantissa, 1 << -exponent)
 
 
-def _rounds(tree: Node) -> bool:
-    return tree.kind in ("floor", "ceil") or any(_rounds(part) for part in tree.parts)
+@lru_cache(maxsize=256)
+def _fractional_part(tree: Node) -> Fraction:
+    """What rounding down takes away, for an expression with symbols: a number in (0, 1) that looks random, the same for
+    expressions that differ by a whole number, and for no others. At a few points two roundings could agree."""
+    near, further = (evaluate(tree, point(tree.symbols, kind), kind) for kind in POINTS[:2])
+    if isinstance(near, mpmath.mpc) or isinstance(further, mpmath.mpc):
+        raise Undefined
+    exact = _recognised(near)
+    precise = exact if isinstance(exact, Fraction) else _as_fraction(exact)
+    text = format_value(difference(near, Fraction(math.floor(precise)))) + format_value(difference(further, near))
+    return Fraction(int.from_bytes(hashlib.sha512(text.encode()).digest(), "big"), 1 << 512)
 
 
 class _Evaluator:
@@ -205,7 +214,7 @@ class _Evaluator:
 
     def __init__(self, values: dict[str, Any], kind: str, bits: int) -> None:
         self._values = values
-        self._absolute = kind == "negative"
+        self._absolute = kind.endswith("negative")
         self._noise = bits - 100
         self.largest = 0
         """The magnitude of the largest number met, in bits."""
@@ -370,10 +379,14 @@ class _Evaluator:
         return abs(self.value(tree.parts[0]))
 
     def floor(self, tree: Node) -> Any:
-        return Fraction(math.floor(self._real(tree)))
+        if not tree.symbols:
+            return Fraction(math.floor(self._real(tree)))
+        return _inexact(self.value(tree.parts[0])) - _inexact(_fractional_part(tree.parts[0]))
 
     def ceil(self, tree: Node) -> Any:
-        return Fraction(math.ceil(self._real(tree)))
+        if not tree.symbols:
+            return Fraction(math.ceil(self._real(tree)))
+        return _inexact(self.value(tree.parts[0])) + _inexact(_fractional_part(negative(tree.parts[0])))
 
     def _real(self, tree: Node) -> Fraction:
         value = self.value(tree.parts[0])

@@ -105,9 +105,13 @@ class _Worker:
         line, self._buffer = self._buffer.split(b"\n", 1)
         return line
 
+    def stop(self) -> None:
+        """End the process."""
+        self._process.kill()
+
     def kill(self) -> None:
         """End the process and collect it."""
-        self._process.kill()
+        self.stop()
         self._process.wait()
         self.forget()
 
@@ -178,7 +182,7 @@ class _State:
             workers, self.workers = list(self.workers), set()
             self.condition.notify_all()
         for worker in workers:
-            worker.kill()
+            worker.stop()  # its thread, which may be reading from it, collects it
 
     def _serve(self) -> None:
         """One thread, and the worker that it feeds."""
@@ -195,6 +199,8 @@ class _State:
                 batch.open -= 1
                 if batch.open == 0 or batch.error:
                     batch.done.set()
+            if worker is not None and not self._is_ready(worker):
+                worker = None
         if worker is not None:
             self._discard(worker)
 
@@ -241,6 +247,15 @@ class _State:
                 worker = self._start()
             return outcome, worker
         return Outcome(None, timed_out=True), self._start()
+
+    def _is_ready(self, worker: _Worker) -> bool:
+        """Wait for a worker that replaces another before a job is taken: until then, others may take it."""
+        try:
+            worker.wait_until_ready()
+        except _Died:
+            self._discard(worker)
+            return False
+        return True
 
     def _start(self) -> _Worker:
         with self.condition:

@@ -247,8 +247,6 @@ class _ShapeReader:
         return self._expression(tokens)
 
     def _expression(self, tokens: list[str]) -> str:
-        if len(tokens) == 1 and len(tokens[0]) == 1 and tokens[0].isalpha():
-            return "m:" + tokens[0]  # a choice, or a symbol by itself
         try:
             return evaluate.value_key(read_expression(tokens))
         except Unreadable:
@@ -263,22 +261,25 @@ def _solve(difference: Node, name: str) -> str | None:
     """The key of the value of a symbol that makes `difference` zero, if it is linear in the symbol."""
     if _inside_function(difference, name):
         return None
-    others = difference.symbols - {name}
-    kinds = evaluate.point_kinds(difference)
     solutions = []
-    for kind in kinds:
+    for kind in evaluate.POINTS:
         at = evaluate.point(difference.symbols, kind)
         try:
             start, one, two = (evaluate.evaluate(difference, {**at, name: Fraction(x)}, kind) for x in (0, 1, 2))
+        except evaluate.TooLarge:
+            if not kind.startswith("far"):
+                return None
+            solutions.append(evaluate.OUT_OF_REACH)
+            continue
         except Unreadable:
             return None
         slope, again = evaluate.difference(one, start), evaluate.difference(two, one)
         if slope == 0 or evaluate.difference(slope, again) != 0:
             return None
         solutions.append(evaluate.format_value(evaluate.difference(Fraction(0), evaluate.quotient(start, slope))))
-    if not others and len(set(solutions)) > 1:
+    if len(difference.symbols) == 1 and len(set(solutions)) > 1:
         return None
-    return solutions[0] if len(set(solutions)) == 1 else "e:" + ";".join(solutions)
+    return evaluate.join_values(solutions)
 
 
 def _slope(difference: Node, name: str) -> bool | None:
@@ -290,16 +291,24 @@ def _slope(difference: Node, name: str) -> bool | None:
 
 def _up_to_factor(difference: Node, *, signed: bool) -> list[str]:
     """Keys of the ratios of the values at several points: the same for every constant multiple (positive if signed)."""
-    values = evaluate.values_at_points(difference)
-    shifted = [
-        {name: value * Fraction(9, 7) for name, value in evaluate.point(difference.symbols, kind).items()}
-        for kind in evaluate.point_kinds(difference)
-    ]
-    values += evaluate.values_at_points(difference, shifted)
-    if values[0] == 0 or all(value == 0 for value in values):
+    values: list[Any] = []
+    for kind in evaluate.POINTS:
+        at = evaluate.point(difference.symbols, kind)
+        try:
+            values.append(evaluate.evaluate(difference, at, kind))
+        except evaluate.TooLarge:
+            if not kind.startswith("far"):
+                raise
+            values.append(None)
+    shifted = {name: value * Fraction(9, 7) for name, value in evaluate.point(difference.symbols, "positive").items()}
+    values.append(evaluate.evaluate(difference, shifted, "positive"))
+    if values[0] == 0:
         raise Unreadable
     unit = abs(values[0]) if signed else values[0]
-    return [evaluate.format_value(evaluate.quotient(value, unit)) for value in values]
+    return [
+        evaluate.OUT_OF_REACH if value is None else evaluate.format_value(evaluate.quotient(value, unit))
+        for value in values
+    ]
 
 
 def _inside_function(tree: Node, name: str) -> bool:
