@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from seed_grpo.commands import analyze, data, doctor, quickstart, report, train
+from seed_grpo.commands import analyze, data, doctor, export, quickstart, report, train
 from seed_grpo.commands import eval as evaluation
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.version import __version__
@@ -29,6 +29,7 @@ app.command("eval")(evaluation.evaluate)
 app.command("report")(report.report)
 app.command("train")(train.train)
 app.command("analyze")(analyze.analyze)
+app.command("export")(export.export)
 
 
 def _print_version(wanted: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import fmean, median
@@ -27,6 +28,19 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def code_commit() -> str | None:
+    """The commit of this project's working tree, with `-dirty` if it was changed; None where there is none."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
 
 
 def summarize(folder: str | Path, config: DictConfig, wall_seconds: float) -> dict[str, Any]:
@@ -65,6 +79,7 @@ def summarize(folder: str | Path, config: DictConfig, wall_seconds: float) -> di
         "training_seconds": records[-1]["wall_seconds"],
         "wall_seconds": round(wall_seconds, 1),
         "versions": versions(),
+        "commit": code_commit(),
     }
 
 

@@ -1,0 +1,31 @@
+"""`seed-grpo export`: a checkpoint as a Hugging Face folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Output folder of a run, or one of its global_step_N folders.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; it must not exist yet.")],
+    step: Annotated[int | None, typer.Option(help="Step of the checkpoint. Default: the newest whole one.")] = None,
+) -> None:
+    """Merge a checkpoint's shards into a folder that transformers and vLLM load, with a model card.
+
+    Example: seed-grpo export runs/quickstart --out exported/quickstart
+
+    Example: seed-grpo export runs/qwen2.5_math_7b --step 400 --out exported/qwen2.5_math_7b_400
+    """
+    from rich.console import Console
+
+    from seed_grpo.export import export as export_run
+
+    console = Console(stderr=True, soft_wrap=True)
+    with console.status("merging the shards"):
+        exported = export_run(run, out, step)
+    for note in exported.notes:
+        console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
+    print(f"Step {exported.step}: {exported.folder}")
