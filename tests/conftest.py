@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from runs import Run, tiny_run, train
 
 # A single slow example says something about the machine's other work, not about the code; tests of time measure it.
 settings.register_profile("seed_grpo", deadline=None)
@@ -37,3 +38,27 @@ def quickstart_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split in ("train", "test"):
         write_parquet(folder / "data" / f"arithmetic_{split}.parquet", split)
     return folder
+
+
+@pytest.fixture(scope="session")
+def sync_run(quickstart_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of two steps, with a validation before and after each and a checkpoint at the end."""
+    return finished(
+        tmp_path_factory.mktemp("sync") / "run", quickstart_base,
+        "trainer.test_freq=1", "trainer.val_before_train=true", "trainer.save_freq=2", "seed_grpo.alpha=0.5",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def two_rank_run(quickstart_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The like on two ranks, with a checkpoint after each step."""
+    return finished(
+        tmp_path_factory.mktemp("two_ranks") / "run", quickstart_base,
+        "trainer.n_gpus_per_node=2", "trainer.val_before_train=true", "trainer.save_freq=1",
+    )  # fmt: skip
+
+
+def finished(folder: Path, base: Path, *overrides: str) -> Run:
+    run = train(folder, tiny_run(base, folder, *overrides))
+    assert run.status == 0, run.output + (run.log[-3000:] if (folder / "train.log").is_file() else "")
+    return run

@@ -323,3 +323,24 @@ def test_every_shipped_choice_is_documented() -> None:
         shipped = [name for name in names(group) if name not in ("none", "quickstart")]
         missing = [name for name in shipped if not re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", text)]
         assert not missing
+
+
+def documented_runs() -> list[str]:
+    """Every training command of the pages, as it stands there."""
+    pages = [ROOT / "docs" / "cluster.md", ROOT / "docker" / "README.md", ROOT / "recipe" / "seed_grpo" / "README.md"]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages).replace("\\\n", " ")
+    commands = r"(?:sbatch [^`\n]*train\.sbatch|bash (?:examples|recipe)/\S+\.sh|(?<!`)seed-grpo:\S+ train)[^`\n]*"
+    return sorted(set(re.findall(commands, text)))
+
+
+@pytest.mark.parametrize("command", documented_runs())
+def test_a_documented_run_can_be_composed(command: str) -> None:
+    command = command.split("#")[0].split(";")[0]
+    overrides = re.findall(r"(?<=\s)[\w.]+=\S+", command.replace("$seed", "1"))
+    script = re.search(r"(?:examples|recipe)/\S+\.(?:sh|sbatch)", command)
+    if script and script[0].endswith(".sh") and "quickstart" not in script[0]:
+        name = Path(script[0]).name.removesuffix(".sh").removeprefix("run_")
+        overrides = [f"experiment={name}", "platform=gpu", *overrides]
+    if script:
+        assert (ROOT / script[0]).is_file()
+    compose_config(overrides)

@@ -195,8 +195,8 @@ def test_a_preempted_job_saves_requeues_and_goes_on(slurm: Slurm, base: Path, tm
     before = files_of_ray()
     job = submit(slurm, tmp_path, *run_of(base, tmp_path, total))
     job.wait_for(lambda job: len(steps_of(tmp_path)) >= 1, 300)
-    # As a preemption does: to all of the job's steps, not only to its script.
-    slurm.run("scancel", "--signal=USR1", job.number)
+    # To all that the job runs, its script and its steps alike: some sites' preemption does, `--signal=B:` does less.
+    slurm.run("scancel", "--full", "--signal=USR1", job.number)
     job.wait_for(lambda job: "requeued" in job.log, 180)
     saved = int((tmp_path / "run" / "latest_checkpointed_iteration.txt").read_text())
     assert 1 <= saved < total

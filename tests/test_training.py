@@ -16,17 +16,6 @@ from runs import ROOT, RUN_SECONDS, Run, Scratch, start_training, tiny_run, trai
 pytestmark = pytest.mark.e2e
 
 
-@pytest.fixture(scope="module")
-def sync_run(quickstart_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("sync") / "run"
-    run = train(
-        folder, tiny_run(quickstart_base, folder, "trainer.test_freq=1", "trainer.val_before_train=true",
-                         "trainer.save_freq=2", "seed_grpo.alpha=0.5")
-    )  # fmt: skip
-    assert run.status == 0, run.output
-    return run
-
-
 def test_every_step_and_prompt_is_on_record(sync_run: Run) -> None:
     assert sync_run.steps == [1, 2]
     prompts = sync_run.lines("prompts.jsonl")
@@ -106,14 +95,9 @@ def test_asynchronous_rollouts_in_the_same_place(quickstart_base: Path, tmp_path
     assert all(record["weight"] <= 1 for record in run.lines("prompts.jsonl"))
 
 
-def test_two_ranks_see_what_one_sees(quickstart_base: Path, tmp_path: Path, sync_run: Run) -> None:
-    run = train(
-        tmp_path / "run",
-        tiny_run(quickstart_base, tmp_path / "run", "trainer.n_gpus_per_node=2", "trainer.val_before_train=true"),
-    )
-    assert run.status == 0, run.output + run.log[-3000:]
-    assert run.steps == [1, 2]
-    assert run.lines("metrics.jsonl")[0]["val/accuracy"] == sync_run.lines("metrics.jsonl")[0]["val/accuracy"]
+def test_two_ranks_see_what_one_sees(two_rank_run: Run, sync_run: Run) -> None:
+    assert two_rank_run.steps == [1, 2]
+    assert two_rank_run.lines("metrics.jsonl")[0]["val/accuracy"] == sync_run.lines("metrics.jsonl")[0]["val/accuracy"]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -25,6 +25,8 @@ def main(config_path: str, scratch: str) -> None:
     """
     # SIGTERM ends the run like Ctrl-C: Ray's processes are stopped on the way out.
     signal.signal(signal.SIGTERM, _interrupt)
+    # The launcher's to answer; Slurm may send it to every process of a job.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     threading.Thread(target=_end_with_owner, daemon=True).start()
     from omegaconf import OmegaConf, open_dict
 
