@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from seed_grpo.data import validate_parquet
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.records import CONFIG, METRICS, read_lines
+from seed_grpo.training.prompts import check_prompts
 from seed_grpo.verl_plugin import ESTIMATOR, TRAINER_MODES
 
 if TYPE_CHECKING:
@@ -43,8 +44,10 @@ def check_run(config: DictConfig) -> None:
     """
     check_method(config)
     check_model(config.actor_rollout_ref.model.path)
-    for path in data_files(config, "train_files") + data_files(config, "val_files"):
+    files = data_files(config, "train_files") + data_files(config, "val_files")
+    for path in files:
         validate_parquet(path)
+    check_prompts(config, files)
     check_batch(config)
     check_cpus(config)
     check_output(config)
