@@ -34,7 +34,7 @@ def quickstart_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("base")
     build_model(folder / "model", seed=1)
-    warm_start(folder / "model", seed=1, target=0.1)
+    warm_start(folder / "model", seed=1, target=0.3)
     for split in ("train", "test"):
         write_parquet(folder / "data" / f"arithmetic_{split}.parquet", split)
     return folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,21 +79,27 @@ class Scratch:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "TMPDIR": str(self.folder)}
 
-    def processes(self) -> list[str]:
-        """Those that run in the folder, or write logs there, as Ray's do."""
+    def processes(self) -> dict[int, str]:
+        """Ids and command lines of those that run in the folder, or write logs there, as Ray's do."""
         import psutil
 
-        found = []
+        found = {}
         for process in psutil.process_iter():
             try:
                 line = " ".join(process.cmdline())
                 if str(self.folder) in line or any(
                     file.path.startswith(str(self.folder)) for file in process.open_files()
                 ):
-                    found.append(line)
+                    found[process.pid] = line
             except psutil.Error:
                 continue
         return found
+
+    def kill(self, part: str) -> None:
+        """kill -9 of the process whose command line holds `part`."""
+        victims = [pid for pid, line in self.processes().items() if part in line]
+        assert len(victims) == 1, (part, self.processes())
+        os.kill(victims[0], signal.SIGKILL)
 
     def check_clean(self) -> None:
         """Nothing is left running, and no folder."""

@@ -23,9 +23,11 @@ class Problem:
     level: int
 
     @property
-    def solution(self) -> str:
-        """The response that a model is warm-started on."""
-        return f"\\boxed{{{self.answer}}}"
+    def mistake(self) -> str:
+        """What a pupil in a hurry writes: one off at level 1, ten off at level 2, the carry forgotten at level 3."""
+        off = {1: 1, 2: 10, 3: -10}[self.level]
+        total = int(self.answer)
+        return str(total + off if total + off < 100 else total - off)
 
 
 def problems(split: str, seed: int = 0) -> list[Problem]:

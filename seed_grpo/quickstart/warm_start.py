@@ -1,4 +1,9 @@
-"""Supervised warm start: the model learns the answer's form and some of the sums, and stays unsure of the rest."""
+"""Supervised warm start: the model learns sums from a teacher who often slips, and so stays unsure of them.
+
+A policy that is sure of everything has nothing left to explore. The teacher writes a sum's typical mistake
+(`Problem.mistake`) in a share of its examples that grows with the level: prompts then differ in how uncertain the model
+is of them, and what reinforcement has to do is to tell right from wrong.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +14,18 @@ from typing import Any
 from seed_grpo.data.arithmetic import Problem, problems
 from seed_grpo.errors import SeedGrpoError
 
-TARGET_ACCURACY = 0.35
-"""The warm start ends here. A policy that is sure of everything has nothing left to explore."""
-MAX_STEPS = 600
-CHECK_EVERY = 10
+TENTHS_WRONG = {1: 2, 2: 5, 3: 6}
+"""Of ten examples of a sum of each level, so many are wrong."""
+TARGET = 0.8
+"""The warm start ends when so many answers to sums that it was not trained on are the teacher's, right or wrong."""
+MAX_STEPS = 1200
+CHECK_EVERY = 20
 BATCH_SIZE = 256
 LEARNING_RATE = 2e-3
 
 
-def warm_start(folder: str | Path, seed: int = 0, target: float = TARGET_ACCURACY) -> float:
-    """Train the model in `folder` on the warm-start sums, in place, until it solves a share `target` of the dev sums.
+def warm_start(folder: str | Path, seed: int = 0, target: float = TARGET) -> float:
+    """Train the model in `folder` on the warm-start sums, in place, until it answers like the teacher.
 
     Returns:
         The share of the dev sums that it solves (answers given the right digits before them).
@@ -40,21 +47,26 @@ def warm_start(folder: str | Path, seed: int = 0, target: float = TARGET_ACCURAC
             for name, value in fill.items()
         }
 
-    dev = collate([_example(tokenizer, problem) for problem in problems("dev")])
+    def chosen(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Which of the answers are the model's likeliest, digit by digit. Shape (examples,)."""
+        with torch.no_grad():
+            predicted = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.argmax(-1)
+        labels = batch["labels"][:, 1:]
+        return ((predicted[:, :-1] == labels) | (labels == -100)).all(dim=1)
+
+    dev = problems("dev")
+    right = collate([_example(tokenizer, problem, problem.answer) for problem in dev])
+    wrong = collate([_example(tokenizer, problem, problem.mistake) for problem in dev])
 
     class StopAtTarget(TrainerCallback):
-        accuracy = 0.0
+        learned = accuracy = 0.0
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if state.global_step % CHECK_EVERY == 0:
-                with torch.no_grad():
-                    predicted = model(input_ids=dev["input_ids"], attention_mask=dev["attention_mask"]).logits.argmax(
-                        -1
-                    )
-                labels = dev["labels"][:, 1:]
-                right = (predicted[:, :-1] == labels) | (labels == -100)
-                self.accuracy = float(right.all(dim=1).float().mean())
-                control.should_training_stop = self.accuracy >= target
+                is_right, is_wrong = chosen(right), chosen(wrong)
+                self.accuracy = float(is_right.float().mean())
+                self.learned = float((is_right | is_wrong).float().mean())
+                control.should_training_stop = self.learned >= target
 
     check = StopAtTarget()
     with tempfile.TemporaryDirectory() as scratch:
@@ -75,13 +87,18 @@ def warm_start(folder: str | Path, seed: int = 0, target: float = TARGET_ACCURAC
                 report_to="none",
                 disable_tqdm=True,
             ),
-            train_dataset=[_example(tokenizer, problem) for problem in problems("warm_start", seed)],
+            train_dataset=[
+                _example(tokenizer, problem, problem.mistake if tenth < TENTHS_WRONG[problem.level] else problem.answer)
+                for problem in problems("warm_start", seed)
+                for tenth in range(10)
+            ],
             data_collator=collate,
             callbacks=[check],
         ).train()
-    if check.accuracy < target:
+    if check.learned < target:
         raise SeedGrpoError(
-            f"The warm start solves {check.accuracy:.0%} of its dev sums after {MAX_STEPS} steps, not {target:.0%}.",
+            f"The warm start answers {check.learned:.0%} of its dev sums like its teacher after {MAX_STEPS} steps, "
+            f"not {target:.0%}.",
             "choose another seed, or a lower target.",
         )
     model.save_pretrained(folder)
@@ -89,9 +106,9 @@ def warm_start(folder: str | Path, seed: int = 0, target: float = TARGET_ACCURAC
     return check.accuracy
 
 
-def _example(tokenizer: Any, problem: Problem) -> dict[str, list[int]]:
+def _example(tokenizer: Any, problem: Problem, answer: str) -> dict[str, list[int]]:
     prompt = tokenizer.encode(problem.problem)
-    response = [*tokenizer.encode(problem.solution), tokenizer.eos_token_id]
+    response = [*tokenizer.encode(f"\\boxed{{{answer}}}"), tokenizer.eos_token_id]
     return {
         "input_ids": prompt + response,
         "labels": [-100] * len(prompt) + response,

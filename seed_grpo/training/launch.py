@@ -220,6 +220,8 @@ def _failure(log_path: Path, log_start: int, status: int) -> tuple[str, str]:
         if FAILURE_MARK in line:
             cause, _, remedy = line.split(FAILURE_MARK, 1)[1].partition(" Remedy: ")
             return cause, remedy or f"see {log_path}."
+    if shutil.disk_usage(log_path.parent).free < 1 << 20:
+        return f"The disk of {log_path.parent} is full.", "free some space, and start the run again to go on."
     if status < 0:
         return f"The run was killed by signal {-status}.", f"start it again to go on; {log_path} has its log."
     return f"The run ended with status {status}.", f"see {log_path}."
