@@ -13,6 +13,9 @@ from runs import Run, tiny_run, train
 settings.register_profile("seed_grpo", deadline=None)
 settings.load_profile("seed_grpo")
 
+# As the quickstart does, and before torch is loaded: see its command.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

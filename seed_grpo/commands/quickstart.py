@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,8 @@ def quickstart(
 
     Example: seed-grpo quickstart --out runs/alpha_1 seed_grpo.alpha=1.0
     """
+    # Before torch is loaded: its threads would spin while they wait, and a busy machine slow down eightfold.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from seed_grpo.commands.train import train
     from seed_grpo.quickstart.prepare import prepare
 

@@ -60,7 +60,7 @@ def _reward(axis: Axes, records: list[dict[str, Any]]) -> None:
     axis.plot(step, smooth(reward), color=BLUE, label="reward, smoothed")
     step, mixed = series(records, "seed_grpo/mixed_share")
     axis.plot(step, smooth(mixed), color=GREEN, linestyle="--", label="mixed prompts, smoothed")
-    axis.set_title("Mean reward of the samples; share of mixed prompts")
+    axis.set_title("Mean reward; share of mixed prompts")
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axis.legend()
 
