@@ -61,7 +61,7 @@ def measure_ours(workload: Workload) -> list[tuple]:
         for _ in range(REPEATS):
             keyer = AnswerKeyer()
             if warm and level == "symbolic":
-                keyer.keys(["\\sqrt{2}", "\\sqrt{3}", "\\sqrt{5}", "\\sqrt{7}"], level)
+                keyer.keys([f"\\sqrt{{x+{number}}}" for number in range(1000)], level)  # until all of them run
                 keyer.take_counts()
             start = time.perf_counter()
             answers_PG = [[extract_answer(response) for response in group] for group in responses_PG]

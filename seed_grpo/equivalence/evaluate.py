@@ -79,18 +79,22 @@ def value_at(tree: Node, kind: str) -> str:
 
 
 def point(symbols: frozenset[str], kind: str) -> dict[str, Fraction]:
-    """A fixed, unremarkable value for each symbol. Bare letters are negative at two points; others never are."""
-    values = {}
-    for name in symbols:
-        digits = int.from_bytes(hashlib.sha512(name.encode("utf-8", "replace")).digest() * 2, "big")
-        size = 3 + 5 * Fraction(digits, 1 << 1024)
-        if kind.startswith("far"):
-            size *= 6
-        if kind.endswith("negative"):
-            size = -size / 8 if len(name) == 1 else size / 7
-            size *= 8 if kind.startswith("far") else 1
-        values[name] = size
-    return values
+    """The value of each symbol at one of `POINTS`."""
+    return {name: _coordinate(name, kind) for name in symbols}
+
+
+@lru_cache(maxsize=1024)
+def _coordinate(name: str, kind: str) -> Fraction:
+    """A fixed, unremarkable value, exact in binary. Bare letters are negative at two points; others never are."""
+    digits = int.from_bytes(hashlib.sha384(name.encode("utf-8", "replace")).digest(), "big")
+    size = 3 + 5 * Fraction(digits, 1 << 384)
+    if kind.startswith("far"):
+        size *= 6
+    if not kind.endswith("negative"):
+        return size
+    if len(name) > 1:
+        return size * Fraction(5, 32)
+    return -size if kind.startswith("far") else -size / 8
 
 
 def evaluate(tree: Node, values: dict[str, Any], kind: str) -> Any:
@@ -451,7 +455,12 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 def _inexact(value: Any) -> Any:
     """A value as an mpmath number at the working precision."""
-    return mp.mpf(value.numerator) / value.denominator if isinstance(value, Fraction) else value
+    if not isinstance(value, Fraction):
+        return value
+    numerator, denominator = value.numerator, value.denominator
+    if denominator & (denominator - 1):
+        return mp.mpf(numerator) / denominator
+    return mp.mpf((numerator, 1 - denominator.bit_length()))
 
 
 def _exact_root(base: Fraction, exponent: Fraction) -> Fraction | None:

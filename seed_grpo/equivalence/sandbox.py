@@ -25,6 +25,8 @@ from pathlib import Path
 from seed_grpo.errors import SeedGrpoError
 
 START_SECONDS = 60.0
+TEXTS_A_WORKER = 100
+"""A worker that does this many first is sooner done than one that has to be started."""
 KILL_AFTER = 0.2
 """Seconds between the soft timer inside a worker and the kill from outside."""
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
@@ -166,7 +168,8 @@ class _State:
             if self.closed:
                 raise SeedGrpoError("The sandbox is closed.", "make a new AnswerKeyer.")
             self.batches.append(batch)
-            missing = min(len(batch.texts) - self.idle, self.max_workers - self.threads)
+            wanted = 1 + len(batch.texts) // TEXTS_A_WORKER
+            missing = min(wanted - self.idle, self.max_workers - self.threads)
             for _ in range(max(missing, 0)):
                 self.threads += 1
                 threading.Thread(target=self._serve, name="seed-grpo-equivalence", daemon=True).start()
@@ -185,13 +188,19 @@ class _State:
             worker.stop()  # its thread, which may be reading from it, collects it
 
     def _serve(self) -> None:
-        """One thread, and the worker that it feeds."""
+        """One thread, and the worker that it feeds. It takes a job when its worker is ready: until then, others may."""
         condition = self.condition
         worker: _Worker | None = None
-        while (job := self._next_job(condition)) is not None:
+        while True:
+            with contextlib.suppress(SeedGrpoError):  # tried again with a job at hand, which can tell its caller
+                worker = worker or self._ready_worker()
+            job = self._next_job(condition)
+            if job is None:
+                break
             batch, index = job
+            outcome: Outcome | None = None
             try:
-                outcome, worker = self._run(worker, batch.texts[index])
+                outcome, worker = self._run(worker or self._ready_worker(), batch.texts[index])
                 batch.outcomes[index] = outcome
             except SeedGrpoError as error:
                 batch.error, worker = error, None
@@ -199,7 +208,8 @@ class _State:
                 batch.open -= 1
                 if batch.open == 0 or batch.error:
                     batch.done.set()
-            if worker is not None and not self._is_ready(worker):
+            if worker is not None and outcome is not None and outcome.timed_out:
+                self._discard(worker)
                 worker = None
         if worker is not None:
             self._discard(worker)
@@ -221,41 +231,32 @@ class _State:
                 self.batches.append(batch)
             return batch, index
 
-    def _run(self, worker: _Worker | None, text: str) -> tuple[Outcome, _Worker]:
-        """The outcome of a text, and the worker for the next one.
+    def _run(self, worker: _Worker, text: str) -> tuple[Outcome, _Worker | None]:
+        """The outcome of a text, and the worker if it lives.
 
         A worker that died may have been killed by somebody else (the kernel, short of memory): once more with another.
         """
-        for _ in range(2):
-            worker = worker or self._start()
+        for last in (False, True):
             try:
-                worker.wait_until_ready()
+                return worker.run(text), worker
             except _Died:
                 self._discard(worker)
-                raise SeedGrpoError(
-                    "The worker that compares answers symbolically does not start.",
-                    "run `python -m seed_grpo.equivalence._worker` to see why, or use the level normalized.",
-                ) from None
-            try:
-                outcome = worker.run(text)
-            except _Died:
-                self._discard(worker)
-                worker = None
-                continue
-            if outcome.timed_out:
-                self._discard(worker)
-                worker = self._start()
-            return outcome, worker
-        return Outcome(None, timed_out=True), self._start()
+            if not last:
+                worker = self._ready_worker()
+        return Outcome(None, timed_out=True), None
 
-    def _is_ready(self, worker: _Worker) -> bool:
-        """Wait for a worker that replaces another before a job is taken: until then, others may take it."""
+    def _ready_worker(self) -> _Worker:
+        """A new worker that takes jobs."""
+        worker = self._start()
         try:
             worker.wait_until_ready()
         except _Died:
             self._discard(worker)
-            return False
-        return True
+            raise SeedGrpoError(
+                "The worker that compares answers symbolically does not start.",
+                "run `python -m seed_grpo.equivalence._worker` to see why, or use the level normalized.",
+            ) from None
+        return worker
 
     def _start(self) -> _Worker:
         with self.condition:

@@ -300,7 +300,7 @@ def _up_to_factor(difference: Node, *, signed: bool) -> list[str]:
             if not kind.startswith("far"):
                 raise
             values.append(None)
-    shifted = {name: value * Fraction(9, 7) for name, value in evaluate.point(difference.symbols, "positive").items()}
+    shifted = {name: value * Fraction(9, 8) for name, value in evaluate.point(difference.symbols, "positive").items()}
     values.append(evaluate.evaluate(difference, shifted, "positive"))
     if values[0] == 0:
         raise Unreadable
