@@ -14,9 +14,9 @@ from typing import Any
 from seed_grpo.data.arithmetic import Problem, problems
 from seed_grpo.errors import SeedGrpoError
 
-TENTHS_WRONG = {1: 2, 2: 5, 3: 6}
+TENTHS_WRONG = {1: 5, 2: 6, 3: 7}
 """Of ten examples of a sum of each level, so many are wrong."""
-TARGET = 0.8
+TARGET = 0.85
 """The warm start ends when so many answers to sums that it was not trained on are the teacher's, right or wrong."""
 MAX_STEPS = 1200
 CHECK_EVERY = 20
