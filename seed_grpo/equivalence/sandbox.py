@@ -3,7 +3,8 @@
 Usable from any thread of any process: there are no signals in the caller. A job's clock starts when a worker takes it,
 not when it queues; callers take turns, so that one with a single text does not wait for another's batch. A worker that
 does not answer in time is killed and replaced. Workers end when their owner does, however it ends. A forked child has
-workers of its own.
+workers of its own (a fork at the very moment when another thread uses the sandbox can hang the child, as forks of busy
+threads can in Python).
 """
 
 from __future__ import annotations
