@@ -48,7 +48,8 @@ def sync_run(quickstart_base: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """A finished run of two steps, with a validation before and after each and a checkpoint at the end."""
     return finished(
         tmp_path_factory.mktemp("sync") / "run", quickstart_base,
-        "trainer.test_freq=1", "trainer.val_before_train=true", "trainer.save_freq=2", "seed_grpo.alpha=0.5", "algorithm.rollout_correction.bypass_mode=false",
+        "trainer.test_freq=1", "trainer.val_before_train=true", "trainer.save_freq=2", "seed_grpo.alpha=0.5",
+        "algorithm.rollout_correction.bypass_mode=false",
     )  # fmt: skip
 
 
