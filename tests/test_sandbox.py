@@ -278,6 +278,41 @@ def test_a_forked_child_has_its_own_workers() -> None:
     assert seen["after"] in first.split()
 
 
+def test_a_fork_while_other_threads_use_it() -> None:
+    program = f"""
+import os, sys, threading
+sys.path.insert(0, {str(HERE)!r})
+from seed_grpo.equivalence import AnswerKeyer
+keyer = AnswerKeyer()
+running = True
+def work(base):
+    n = base
+    while running:
+        n += 1
+        keys = keyer.keys([f"\\sqrt{{{{{{n}}}}}}", f"2\\sqrt{{{{{{n}}}}}}"], "symbolic")
+        assert keys[0] != keys[1]
+def short_lived():
+    while running:
+        AnswerKeyer().keys(["\\sqrt{{5}}"], "symbolic")
+threads = [threading.Thread(target=work, args=(10**6 * i,)) for i in (1, 2)] + [threading.Thread(target=short_lived)]
+for thread in threads:
+    thread.start()
+for _ in range(30):
+    child = os.fork()
+    if child == 0:
+        ok = keyer.keys(["\\sqrt{{8}}", "2\\sqrt{{2}}"], "symbolic")
+        os._exit(0 if ok[0] == ok[1] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+running = False
+for thread in threads:
+    thread.join()
+print("done")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "done", done.stderr
+    assert not done.stderr
+
+
 def test_a_first_caller_does_not_wait_long() -> None:
     """A worker loads no computer algebra system: it starts in a fraction of a second."""
     keyer = AnswerKeyer()

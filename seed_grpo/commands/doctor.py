@@ -20,13 +20,14 @@ def doctor(
     Example: seed-grpo doctor experiment=qwen2.5_math_7b platform=gpu
     """
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from seed_grpo.training.compose import compose_config
     from seed_grpo.training.doctor import examine
 
     findings = examine(compose_config(overrides or []), start_ray=not quick)
-    table = Table("", "check", "seen", "remedy")
+    # A name that is cut off cannot be typed.
+    table = Table("", "check", Column("seen", overflow="fold"), Column("remedy", overflow="fold"))
     for finding in findings:
         mark = "[green]ok[/]" if finding.ok else "[red]no[/]"
         table.add_row(mark, finding.name, finding.seen, "" if finding.ok else finding.remedy)

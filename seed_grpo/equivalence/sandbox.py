@@ -3,8 +3,7 @@
 Usable from any thread of any process: there are no signals in the caller. A job's clock starts when a worker takes it,
 not when it queues; callers take turns, so that one with a single text does not wait for another's batch. A worker that
 does not answer in time is killed and replaced. Workers end when their owner does, however it ends. A forked child has
-workers of its own (a fork at the very moment when another thread uses the sandbox can hang the child, as forks of busy
-threads can in Python).
+workers of its own; a fork waits until no other thread is in the middle of changing what the sandbox holds.
 """
 
 from __future__ import annotations
@@ -67,6 +66,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            bufsize=0,  # a forked child is to find no half-written job, and no buffer locked by another thread
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
         )  # fmt: skip
 
@@ -80,8 +80,9 @@ class _Worker:
         """The outcome of a job. Raises `_Died` when the process was gone or went; it is of no use after that."""
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(text).encode("ascii") + b"\n")
-            self._process.stdin.flush()
+            job = json.dumps(text).encode("ascii") + b"\n"
+            while job:
+                job = job[self._process.stdin.write(job) :]
             line = self._read_line(self._limit)
         except (OSError, ValueError) as error:
             raise _Died from error
@@ -145,7 +146,8 @@ class _State:
         self.max_workers = workers
         self._arguments = (function, soft_seconds, memory_bytes)
         self._reset()
-        _states.add(self)
+        with _registry:
+            _states.add(self)
 
     def _reset(self) -> None:
         self.condition = threading.Condition()
@@ -316,11 +318,30 @@ class Sandbox:
 
 
 _states: weakref.WeakSet[_State] = weakref.WeakSet()
+_registry = threading.RLock()
+_held: list[_State] = []
+"""The states whose locks the thread that forks holds meanwhile."""
 
 
-def _after_fork() -> None:
-    for state in list(_states):
+def _before_fork() -> None:
+    _registry.acquire()
+    _held.extend(_states)
+    for state in _held:
+        state.condition.acquire()
+
+
+def _after_fork_in_parent() -> None:
+    for state in _held:
+        state.condition.release()
+    _held.clear()
+    _registry.release()
+
+
+def _after_fork_in_child() -> None:
+    for state in _held:
         state.after_fork()
+    _held.clear()
+    _registry.release()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
