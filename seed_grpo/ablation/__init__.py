@@ -1,0 +1,1 @@
+"""Studies: several arms, the same seeds and budget for each, and what can be said of their differences."""
