@@ -74,4 +74,4 @@ def test_it_looks_for_the_plugin_in_a_worker_of_ray(plugins: str | None, status:
     text = " ".join(done.stdout.split())
     assert done.returncode == status, done.stdout + done.stderr
     assert ("unset VERL_USE_EXTERNAL_PLUGINS" in text) == (status == 1)
-    assert not list(scratch.folder.iterdir())
+    scratch.check_clean()
