@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from seed_grpo.commands import analyze, data, doctor, export, quickstart, report, train
+from seed_grpo.commands import ablate, analyze, data, doctor, export, quickstart, report, train
 from seed_grpo.commands import eval as evaluation
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.version import __version__
@@ -28,6 +28,7 @@ app.add_typer(data.app, name="data")
 app.command("eval")(evaluation.evaluate)
 app.command("report")(report.report)
 app.command("train")(train.train)
+app.command("ablate")(ablate.ablate)
 app.command("analyze")(analyze.analyze)
 app.command("export")(export.export)
 
