@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from studies import ARMS, PROBLEMS, make_study, write_run, write_study_folder
 
-from seed_grpo.ablation.report import write_results
+from seed_grpo.ablation.report import as_json, as_report, write_results
+from seed_grpo.ablation.results import collect
 from seed_grpo.ablation.study import Study
+from seed_grpo.report.build import to_markdown
 
 FOUR = ("dr_grpo", "alpha_0.02", "alpha_0.5", "form_exponential")
 
@@ -29,6 +31,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
     return out, study
 
 
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
+    """A study of twelve arms that vary five things."""
+    out, study = tmp_path_factory.mktemp("many"), make_study(seeds=(1, 2))
+    write_study_folder(out, study, steps=4, test_freq=2, prompts=4)
+    return out, study
+
+
 @pytest.fixture
 def folder(whole: tuple[Path, Study], tmp_path: Path) -> tuple[Path, Study]:
     """A copy that a test may damage."""
@@ -37,8 +47,14 @@ def folder(whole: tuple[Path, Study], tmp_path: Path) -> tuple[Path, Study]:
     return tmp_path / "study", study
 
 
-def results(out: Path) -> dict[str, Any]:
+def written(out: Path) -> dict[str, Any]:
     return json.loads((out / "results.json").read_text(encoding="utf-8"))
+
+
+def computed(out: Path, study: Study) -> tuple[dict[str, Any], str]:
+    """What would be written, without drawing: `results.json` and `results.md`."""
+    found = collect(out, study)
+    return json.loads(json.dumps(as_json(found), allow_nan=False)), to_markdown(as_report(found, []))
 
 
 def comparison(found: dict[str, Any], arm: str) -> dict[str, Any]:
@@ -60,7 +76,7 @@ def rewrite(path: Path, change: Any) -> None:
 
 def test_the_numbers_are_those_of_the_runs(whole: tuple[Path, Study]) -> None:
     out, study = whole
-    found = results(out)
+    found = written(out)
     for arm in found["arms"]:
         final = [accuracies(out, arm["name"], seed)[-1] for seed in study.seeds]
         best = [max(accuracies(out, arm["name"], seed)[1:]) for seed in study.seeds]
@@ -85,7 +101,7 @@ def test_the_numbers_are_those_of_the_runs(whole: tuple[Path, Study]) -> None:
 def test_the_page_says_what_was_seen_and_what_could_not_be(whole: tuple[Path, Study]) -> None:
     out, _ = whole
     page = (out / "results.md").read_text(encoding="utf-8")
-    found = results(out)
+    found = written(out)
     for each in found["comparisons"]:
         assert each["verdict"] in page.replace("\\", "")
     null = comparison(found, "alpha_0.02")
@@ -111,7 +127,7 @@ def test_a_line_a_run(whole: tuple[Path, Study]) -> None:
 
 def test_the_paper_beside(whole: tuple[Path, Study]) -> None:
     out, _ = whole
-    found = results(out)
+    found = written(out)
     assert comparison(found, "alpha_0.02")["paper_rows"] == ["4(a) SEED-GRPO", "4(a) Dr.GRPO"]
     assert comparison(found, "alpha_0.02")["paper_difference"] == pytest.approx(0.052)
     # The form is compared at one α, though not at the paper's.
@@ -130,8 +146,8 @@ def test_the_paper_beside(whole: tuple[Path, Study]) -> None:
 def test_a_table_brings_its_own_sentences_only(table: str, words: str, tmp_path: Path) -> None:
     study = make_study(("dr_grpo", "alpha_0.02"), seeds=(1, 2), table=table)
     write_study_folder(tmp_path, study)
-    write_results(tmp_path, study)
-    said = " ".join(results(tmp_path)["paper"])
+    found, _ = computed(tmp_path, study)
+    said = " ".join(found["paper"])
     assert words in said
     assert ("52.7 and 56.6" in said) == (table == "4b")
     assert ("not monotone" in said) == (table == "4d")
@@ -141,20 +157,19 @@ def test_an_arm_may_name_its_row(tmp_path: Path) -> None:
     study = make_study(("dr_grpo", "alpha_1"), seeds=(1, 2), table="4b")
     study = replace(study, arms=(study.arms[0], replace(study.arms[1], paper="α = 0.03")))
     write_study_folder(tmp_path, study)
-    write_results(tmp_path, study)
-    [found] = results(tmp_path)["comparisons"]
+    found, _ = computed(tmp_path, study)
+    [found] = found["comparisons"]
     assert found["paper_rows"] == ["4(b) α = 0.03", "4(a) Dr.GRPO"]
     assert found["paper_difference"] == pytest.approx(0.032)
 
 
 def test_nothing_has_run(tmp_path: Path) -> None:
     study = make_study(FOUR)
-    write_results(tmp_path, study)
-    found = results(tmp_path)
+    found, page = computed(tmp_path, study)
     assert {run["state"] for run in found["runs"]} == {"missing"}
     assert all(arm["final"] is None for arm in found["arms"])
     assert all("not compared" in each["verdict"] for each in found["comparisons"])
-    assert "0 of 20 runs count" in (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "0 of 20 runs count" in page
 
 
 def test_what_does_not_count_is_named(folder: tuple[Path, Study]) -> None:
@@ -170,8 +185,7 @@ def test_what_does_not_count_is_named(folder: tuple[Path, Study]) -> None:
         runs / "form_exponential" / "seed_2" / "metrics.jsonl",
         lambda record: record["step"] == 16 and record.pop("val/accuracy"),
     )
-    write_results(out, study)
-    found = results(out)
+    found, page = computed(out, study)
     states = {
         (run["arm"], run["seed"]): (run["state"], run["reason"]) for run in found["runs"] if run["state"] != "done"
     }
@@ -185,7 +199,6 @@ def test_what_does_not_count_is_named(folder: tuple[Path, Study]) -> None:
     assert comparison(found, "alpha_0.02")["unpaired_seeds"] == [1, 2, 3]
     assert len(comparison(found, "alpha_0.02")["differences_S"]) == 2
     assert comparison(found, "form_exponential")["unpaired_seeds"] == [1, 2, 4, 5]
-    page = (out / "results.md").read_text(encoding="utf-8")
     assert "Seeds 1, 2, 3 left out" in page
     assert "13 of 20 runs count" in page
     assert "Runs that do not count" in page
@@ -197,8 +210,8 @@ def test_a_run_that_ended_early_does_not_count(folder: tuple[Path, Study]) -> No
     path = out / "runs" / "alpha_0.5" / "seed_2"
     shutil.rmtree(path)
     write_run(path, "alpha_0.5", 2, out / "base" / "test.parquet", steps=8)
-    write_results(out, study)
-    [run] = [run for run in results(out)["runs"] if run["state"] != "done"]
+    found, _ = computed(out, study)
+    [run] = [run for run in found["runs"] if run["state"] != "done"]
     assert (run["seed"], run["state"], run["reason"]) == (2, "unusable", "ended after step 8 of 16")
 
 
@@ -208,16 +221,15 @@ def test_an_accuracy_that_is_none(folder: tuple[Path, Study], bad: str) -> None:
     path = out / "runs" / "alpha_0.5" / "seed_2" / "metrics.jsonl"
     text = re.sub(r'"(val/accuracy)": [0-9.]+', f'"\\1": {bad}', path.read_text(encoding="utf-8"))
     path.write_text(text, encoding="utf-8")
-    write_results(out, study)
-    [run] = [run for run in results(out)["runs"] if run["state"] != "done"]
+    found, _ = computed(out, study)
+    [run] = [run for run in found["runs"] if run["state"] != "done"]
     assert (run["arm"], run["seed"], run["state"]) == ("alpha_0.5", 2, "unusable")
 
 
 def test_one_seed(tmp_path: Path) -> None:
     study = make_study(FOUR, seeds=(7,))
     write_study_folder(tmp_path, study)
-    write_results(tmp_path, study)
-    found = results(tmp_path)
+    found, _ = computed(tmp_path, study)
     assert all(arm["final"]["std"] is None for arm in found["arms"])
     for each in found["comparisons"]:
         assert each["t_interval"] is None
@@ -233,11 +245,11 @@ def test_identical_runs(folder: tuple[Path, Study]) -> None:
         for name in ("metrics.jsonl", "prompts.jsonl"):
             path = Path(f"seed_{seed}") / name
             shutil.copy(out / "runs" / "dr_grpo" / path, out / "runs" / "alpha_0.02" / path)
-    write_results(out, study)
-    found = comparison(results(out), "alpha_0.02")
-    assert found["verdict"] == "identical: the same accuracy in each of 5 pairs."
-    assert (found["std"], found["t_p"], found["holm_p"]) == (0.0, None, None)
-    assert comparison(results(out), "alpha_0.5")["comparisons_corrected_for"] == 2
+    found, _ = computed(out, study)
+    same = comparison(found, "alpha_0.02")
+    assert same["verdict"] == "identical: the same accuracy in each of 5 pairs."
+    assert (same["std"], same["t_p"], same["holm_p"]) == (0.0, None, None)
+    assert comparison(found, "alpha_0.5")["comparisons_corrected_for"] == 2
 
 
 def test_several_benchmarks_are_averaged_as_the_paper_does(folder: tuple[Path, Study]) -> None:
@@ -250,10 +262,9 @@ def test_several_benchmarks_are_averaged_as_the_paper_does(folder: tuple[Path, S
     for arm in FOUR:
         for seed in study.seeds:
             rewrite(out / "runs" / arm / f"seed_{seed}" / "metrics.jsonl", second)
-    write_results(out, study)
-    run = results(out)["runs"][0]
+    found, page = computed(out, study)
+    run = found["runs"][0]
     assert run["final"] == pytest.approx((accuracies(out, "dr_grpo", 1)[-1] + 0.25) / 2)
-    page = (out / "results.md").read_text(encoding="utf-8")
     assert "By benchmark" in page
     assert "| 25.0 ± 0.0 |" in page
 
@@ -269,8 +280,7 @@ def test_benchmarks_after_training(folder: tuple[Path, Study]) -> None:
             rates = {"amc": 0.5 + 0.01 * index + 0.001 * seed * (index + 1), "aime24": 0.1, "minerva": 0.9}
             path.write_text(json.dumps({"benchmarks": {name: {"pass_at_1": rate} for name, rate in rates.items()}}))
     (out / "runs" / "alpha_0.5" / "seed_3" / "eval" / "results.json").unlink()
-    write_results(out, study)
-    found = results(out)
+    found, _ = computed(out, study)
     assert found["runs"][0]["final"] == pytest.approx((0.501 + 0.1) / 2)
     assert found["runs"][0]["best_of_evaluations_biased"] is None
     assert comparison(found, "alpha_0.02")["mean"] == pytest.approx((0.01 + 0.003) / 2)
@@ -283,17 +293,17 @@ def test_a_test_file_that_is_gone(folder: tuple[Path, Study]) -> None:
     shutil.rmtree(out / "base")
     for path in out.glob("runs/*/*/config.yaml"):
         path.write_text(re.sub(r"val_files: .*", f"val_files: {out}/base/test.parquet", path.read_text()))
-    write_results(out, study)
-    assert results(out)["test_set"] == {"problems": None, "half_interval_95": None}
-    assert "its own sampling error is not given" in (out / "results.md").read_text(encoding="utf-8")
+    found, page = computed(out, study)
+    assert found["test_set"] == {"problems": None, "half_interval_95": None}
+    assert "its own sampling error is not given" in page
 
 
 def test_runs_that_were_not_made_alike(folder: tuple[Path, Study]) -> None:
     out, study = folder
     path = out / "runs" / "alpha_0.5" / "seed_2" / "summary.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "commit": "beef", "versions": {"verl": "0.9.2"}}))
-    write_results(out, study)
-    notes = " ".join(results(out)["notes"])
+    found, _ = computed(out, study)
+    notes = " ".join(found["notes"])
     assert "2 commits" in notes
     assert "2 different sets of package versions" in notes
 
@@ -303,8 +313,7 @@ def test_hostile_labels_stay_text(tmp_path: Path) -> None:
     arms = (study.arms[0], replace(study.arms[1], label="<b>$x$</b> | ![](http://x) `"))
     study = replace(study, arms=arms, title="# <script>")
     write_study_folder(tmp_path, study)
-    write_results(tmp_path, study)
-    page = (tmp_path / "results.md").read_text(encoding="utf-8")
+    _, page = computed(tmp_path, study)
     assert "<script>" not in page.replace("\\<", "").replace("\\>", "")
     assert "\\<b\\>\\$x\\$\\</b\\> \\|" in page
 
@@ -319,3 +328,103 @@ def test_the_whole_of_it_is_quick_and_repeats_itself(whole: tuple[Path, Study]) 
     assert time.monotonic() - began < 60
     assert {path: path.read_bytes() for path in before} == before
     assert len(ARMS) > len(FOUR)
+
+
+FIGURES = {"training_curves", "entropy_accuracy", "weight_distribution", "alpha_effect", "differences"}
+
+
+def names(out: Path) -> set[str]:
+    return {path.stem for path in (out / "figures").iterdir()}
+
+
+def test_figures_in_both_forms(whole: tuple[Path, Study]) -> None:
+    from xml.etree import ElementTree
+
+    from PIL import Image
+
+    out, _ = whole
+    page = (out / "results.md").read_text(encoding="utf-8")
+    assert names(out) == FIGURES
+    for name in FIGURES:
+        assert f"(figures/{name}.png)" in page
+        assert ElementTree.parse(out / "figures" / f"{name}.svg").getroot().tag.endswith("svg")
+        with Image.open(out / "figures" / f"{name}.png") as image:
+            assert round(image.info["dpi"][0]) == 200
+            assert image.width >= 1200
+            colors = image.convert("RGB").getcolors(10**6)
+            assert colors is not None
+            assert len(colors) > 10  # something is drawn
+
+
+@pytest.mark.parametrize("name", ["whole", "many"])
+def test_no_text_is_cut_off_or_lies_on_another(
+    name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Titles, labels, ticks and legends of every figure keep inside the picture and off each other."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+    from seed_grpo.ablation import figures
+
+    results = collect(*request.getfixturevalue(name))
+    seen: dict[int, tuple[Figure, list[tuple[str, Any]]]] = {}
+    save = Figure.savefig
+
+    def measure(canvas: Figure, *args: Any, **options: Any) -> None:
+        save(canvas, *args, **options)
+        agg = FigureCanvasAgg(canvas)
+        agg.draw()
+        hidden = beyond_the_axes(canvas)
+        texts = [text for text in canvas.findobj(Text) if text.get_visible() and text.get_text().strip()]
+        renderer = agg.get_renderer()
+        boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts if text not in hidden]
+        seen[id(canvas)] = canvas, boxes
+
+    monkeypatch.setattr(Figure, "savefig", measure)
+    figures.draw_all(results)
+    assert len(seen) == len(FIGURES)
+    for canvas, boxes in seen.values():
+        for index, (text, box) in enumerate(boxes):
+            assert box.x0 >= -1, text
+            assert box.y0 >= -1, text
+            assert box.x1 <= canvas.bbox.x1 + 1, text
+            assert box.y1 <= canvas.bbox.y1 + 1, text
+            for other, other_box in boxes[index + 1 :]:
+                assert not box.padded(-1).overlaps(other_box.padded(-1)), (text, other)
+
+
+def beyond_the_axes(canvas: Any) -> list[Any]:
+    """Labels of ticks outside an axis' limits: matplotlib keeps them and does not draw them."""
+    labels = []
+    for axis in [axis for axes in canvas.axes for axis in (axes.xaxis, axes.yaxis)]:
+        low, high = sorted(axis.get_view_interval())
+        for tick in [*axis.majorTicks, *axis.minorTicks]:
+            if not low <= tick.get_loc() <= high:
+                labels += [tick.label1, tick.label2]
+    return labels
+
+
+def test_what_cannot_be_drawn_is_left_out_and_an_old_picture_removed(folder: tuple[Path, Study]) -> None:
+    out, study = folder
+    shutil.rmtree(out / "runs" / "alpha_0.5")
+    for path in out.glob("runs/*/*/prompts.jsonl"):
+        path.unlink()
+    write_results(out, study)
+    assert names(out) == {"training_curves", "entropy_accuracy", "differences"}
+    shutil.rmtree(out / "runs")
+    write_results(out, study)
+    assert names(out) == set()
+
+
+def test_arms_are_grouped_by_what_they_vary(many: tuple[Path, Study]) -> None:
+    from seed_grpo.ablation.groups import groups
+
+    found = {group.title: [each.arm.name for each in group.arms] for group in groups(collect(*many))}
+    assert found == {
+        "Method": ["dr_grpo", "grpo", "alpha_0.02"],
+        "Strength α": ["dr_grpo", "alpha_0.02", "alpha_0.1", "alpha_0.5", "alpha_1"],
+        "Form of f": ["alpha_0.5", "form_exponential", "form_focal", "form_reciprocal"],
+        "Entropy": ["alpha_0.5", "rao_blackwell"],
+        "Responses a prompt, G": ["alpha_0.5", "g4", "g16"],
+    }

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -121,8 +122,9 @@ class StudyRun:
         values = [record[name] for record in self.metrics if name in record]
         return fmean(values) if values else None
 
+    @cached_property
     def prompts(self) -> PromptArrays | None:
-        """The prompts' numbers; None where the run recorded none. Read when asked: the file can be large."""
+        """The prompts' numbers; None where the run recorded none. Read when first asked: the file can be large."""
         names = ("step", "entropy", "max_entropy", "weight", "accuracy")
         rows = [[record[name] for name in names] for record in read_lines(self.folder / PROMPTS)]
         if not rows:

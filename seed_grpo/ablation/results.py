@@ -63,7 +63,7 @@ class ArmResult:
     @cached_property
     def weight_range(self) -> Interval | None:
         """The 5th and 95th percentile of the weights on mixed prompts, over all steps and seeds."""
-        weights = [p.weight_N[p.mixed_N] for run in self.runs.values() if (p := run.prompts()) is not None]
+        weights = [p.weight_N[p.mixed_N] for run in self.runs.values() if (p := run.prompts) is not None]
         pooled = np.concatenate(weights) if weights else np.array([])
         if not len(pooled):
             return None

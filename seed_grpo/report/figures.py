@@ -150,19 +150,23 @@ def risk_coverage(evaluations: Sequence[Evaluation]) -> Figure | None:
     return _figure("risk_coverage", "Risk and coverage. Dotted: all problems answered.", draw, (6.5, 3.6))
 
 
-def _figure(name: str, caption: str, draw: Callable[[Canvas], None], size: tuple[float, float]) -> Figure:
-    """Draw once, and write it as both forms."""
-    import matplotlib
-    from matplotlib.figure import Figure as Canvas
-
-    look: Any = {
+def look(name: str) -> Any:
+    """The style of all pictures, for matplotlib; the name makes a picture's SVG the same each time."""
+    return {
         "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
         "legend.frameon": False, "axes.axisbelow": True, "axes.edgecolor": INK, "axes.labelcolor": INK,
         "text.color": INK, "xtick.color": INK,
         "ytick.color": INK, "grid.color": INK, "svg.hashsalt": name, "axes.titlesize": 9.5,
         "text.parse_math": False,  # names of runs are no formulas
     }  # fmt: skip
-    with matplotlib.rc_context(look):
+
+
+def _figure(name: str, caption: str, draw: Callable[[Canvas], None], size: tuple[float, float]) -> Figure:
+    """Draw once, and write it as both forms."""
+    import matplotlib
+    from matplotlib.figure import Figure as Canvas
+
+    with matplotlib.rc_context(look(name)):
         canvas = Canvas(figsize=size, layout="constrained")
         draw(canvas)
         vector, pixels = io.StringIO(), io.BytesIO()
