@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 import ray
@@ -28,11 +30,35 @@ from verl.workers.config import HFModelConfig
 
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.verl_plugin import HF_ROLLOUT, REWARD_MANAGER
-from seed_grpo.verl_plugin.hf_engine import Generated
 from seed_grpo.verl_plugin.hf_rollout import server_name
 from seed_grpo.verl_plugin.reward import SeedGrpoRewardManager, gold_answer
 
 logger = logging.getLogger(__name__)
+
+
+SINGLE_TURN = "single_turn_agent"
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a server returned for one request.
+
+    Attributes:
+        token_ids: the response.
+        log_probs: of each token; None or empty where the server was not asked for them.
+        extra_fields: the server's reports, such as the version of its weights.
+        seconds: from the request to the answer.
+        num_preempted: how often vLLM interrupted the request; −1 where the server does not say.
+    """
+
+    token_ids: list[int]
+    log_probs: list[float] | None
+    extra_fields: dict[str, Any]
+    seconds: float
+    num_preempted: int
+
+
+Outcome: TypeAlias = Response | BaseException
 
 
 class GroupRolloutManager:
@@ -50,6 +76,8 @@ class GroupRolloutManager:
         self._rollout = config.actor_rollout_ref.rollout
         self._client = llm_client
         model: HFModelConfig = omega_conf_to_dataclass(config.actor_rollout_ref.model)
+        if model.processor is not None:
+            raise _unsupported("models that take images, video or audio")
         self._builder = create_continuous_token_builder(
             model.tokenizer,
             hf_model_type=getattr(model.hf_config, "model_type", None),
@@ -67,11 +95,16 @@ class GroupRolloutManager:
     def generate_sequences(self, prompts: TensorDict) -> None:
         """Start generating; the groups appear in TransferQueue as they are finished. Does not wait."""
         validate = bool(_plain(prompts["validate"])) if "validate" in prompts else False
-        rows = _rows(prompts.exclude("validate"))
-        n = self._rollout.val_kwargs.n if validate else self._rollout.n
-        for row in rows:
-            row.setdefault("agent_name", self._rollout.agent.default_agent_loop)
-        self._start(self._run(rows, n, validate))
+        default = self._rollout.val_kwargs.n if validate else self._rollout.n
+        alike: dict[tuple[int, bool], list[dict[str, Any]]] = {}
+        for row in _rows(prompts.exclude("validate")):
+            if row.pop("agent_name", SINGLE_TURN) != SINGLE_TURN:
+                raise _unsupported("an agent_name in the data other than single_turn_agent")
+            n = int(row.pop("__rollout_n__", default))
+            sample = bool(row.pop("__do_sample__", True)) or validate
+            alike.setdefault((n, sample), []).append(row)
+        for (n, sample), rows in alike.items():
+            self._start(self._run(rows, n, self._sampling_params(validate, sample), "val" if validate else "train"))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -85,65 +118,74 @@ class GroupRolloutManager:
 
     # ---- a batch ----------------------------------------------------------------------------------------------------
 
-    async def _run(self, rows: list[dict[str, Any]], n: int, validate: bool) -> None:
+    async def _run(self, rows: list[dict[str, Any]], n: int, sampling: dict[str, Any], partition: str) -> None:
+        """Generate, grade and store `n` responses to each prompt."""
         if self._servers:
             share = -(-len(rows) // len(self._servers))
             parts = [rows[start : start + share] for start in range(0, len(rows), share)]
-            await asyncio.gather(
-                *[
-                    self._finish(part, n, validate, self._by_batch(server, part, n, validate))
-                    for server, part in zip(self._servers, parts, strict=False)
-                ]
-            )
+            work = [
+                self._finish(part, n, partition, self._by_batch(server, part, n, sampling))
+                for server, part in zip(self._servers, parts, strict=False)
+            ]
         else:
-            await asyncio.gather(
-                *[self._finish([row], n, validate, self._by_response(row, n, validate)) for row in rows]
-            )
+            work = [self._finish([row], n, partition, self._by_response(row, n, sampling)) for row in rows]
+        await asyncio.gather(*work)
 
     async def _finish(
-        self, rows: list[dict[str, Any]], n: int, validate: bool, generation: Coroutine[Any, Any, list[Generated]]
+        self, rows: list[dict[str, Any]], n: int, partition: str, generation: Coroutine[Any, Any, list[Outcome]]
     ) -> None:
-        """Generate, grade and store some groups; whatever goes wrong is logged and marks the groups as failed."""
-        partition = "val" if validate else "train"
+        """Whatever goes wrong is logged and marks its groups as failed; the other responses are stored, as by verl."""
         uids = [row["uid"] for row in rows]
         try:
-            responses = await generation
-            await asyncio.get_running_loop().run_in_executor(None, self._store, rows, n, responses, partition)
-            status = "finished"
+            outcomes = await generation
+            failed = await asyncio.get_running_loop().run_in_executor(None, self._store, rows, n, outcomes, partition)
         except Exception as error:
             logger.exception("The rollout of %d prompts failed: %s", len(rows), error)
-            status = "failure"
-        await tq.async_kv_batch_put(keys=uids, partition_id=partition, tags=[{"status": status} for _ in uids])
+            failed = set(uids)
+        tags = [{"status": "failure" if uid in failed else "finished"} for uid in uids]
+        await tq.async_kv_batch_put(keys=uids, partition_id=partition, tags=tags)
 
-    async def _by_batch(self, server: Any, rows: list[dict[str, Any]], n: int, validate: bool) -> list[Generated]:
+    async def _by_batch(
+        self, server: Any, rows: list[dict[str, Any]], n: int, sampling: dict[str, Any]
+    ) -> list[Outcome]:
         prompts = [self._prompt_ids(row) for row in rows]
-        return await server.generate_batch.remote(prompts, self._sampling_params(rows[0], validate), n)
+        start = time.perf_counter()
+        responses = await server.generate_batch.remote(prompts, sampling, n)
+        seconds = time.perf_counter() - start
+        return [Response(r.token_ids, r.log_probs, r.extra_fields, seconds, num_preempted=0) for r in responses]
 
-    async def _by_response(self, row: dict[str, Any], n: int, validate: bool) -> list[Generated]:
-        prompt_ids = self._prompt_ids(row)
-        outputs = await asyncio.gather(
-            *[
-                self._client.generate(
-                    request_id=uuid4().hex,
-                    prompt_ids=prompt_ids,
-                    sampling_params=self._sampling_params(row, validate),
-                )
-                for _ in range(n)
-            ]
+    async def _by_response(self, row: dict[str, Any], n: int, sampling: dict[str, Any]) -> list[Outcome]:
+        """The group as n requests at once: vLLM computes their common prompt once (its prefix cache)."""
+        return await asyncio.gather(*[self._request(row, sampling) for _ in range(n)], return_exceptions=True)
+
+    async def _request(self, row: dict[str, Any], sampling: dict[str, Any]) -> Response:
+        """One response, asked for as verl's single-turn agent asks."""
+        priority = int(row.get("priority", 0))
+        start = time.perf_counter()
+        output = await self._client.generate(
+            request_id=f"det-{priority}" if self._rollout.full_determinism else uuid4().hex,
+            prompt_ids=self._prompt_ids(row),
+            sampling_params=sampling,
+            priority=priority,
         )
-        return [
-            Generated(output.token_ids, output.log_probs or [], aborted=False, extra_fields=output.extra_fields)
-            for output in outputs
-        ]
+        return Response(
+            output.token_ids,
+            output.log_probs,
+            output.extra_fields,
+            seconds=time.perf_counter() - start,
+            num_preempted=-1 if output.num_preempted is None else output.num_preempted,
+        )
 
     def _prompt_ids(self, row: dict[str, Any]) -> list[int]:
         if "prompt_ids" not in row:
             prompt_ids = self._builder.build_initial_tokens(list(row["raw_prompt"]))
-            # verl's path cuts a long prompt on the left as well; data.filter_overlong_prompts avoids it.
-            row["prompt_ids"] = prompt_ids[-self._rollout.prompt_length :]
+            limit = self._rollout.prompt_length
+            if len(prompt_ids) > limit:  # as verl's path; data.filter_overlong_prompts avoids it
+                logger.warning("A prompt of %d tokens is cut on the left to %d.", len(prompt_ids), limit)
+            row["prompt_ids"] = prompt_ids[-limit:]
         return row["prompt_ids"]
 
-    def _sampling_params(self, row: dict[str, Any], validate: bool) -> dict[str, Any]:
+    def _sampling_params(self, validate: bool, sample: bool) -> dict[str, Any]:
         chosen = self._rollout.val_kwargs if validate else self._rollout
         params = {
             "temperature": chosen.temperature,
@@ -152,36 +194,51 @@ class GroupRolloutManager:
             "repetition_penalty": 1.0,
             "logprobs": self._rollout.calculate_log_probs,
         }
-        if not validate and not row.get("__do_sample__", True):
+        if not sample:
             apply_greedy_sampling_params(params)
         return params
 
     # ---- storing ----------------------------------------------------------------------------------------------------
 
-    def _store(self, rows: list[dict[str, Any]], n: int, responses: Sequence[Generated], partition: str) -> None:
+    def _store(self, rows: list[dict[str, Any]], n: int, outcomes: Sequence[Outcome], partition: str) -> set[str]:
+        """Grade the responses and put them at once. Returns the uids of the groups that lack one."""
         keys, fields, tags = [], [], []
-        for i, response in enumerate(responses):
+        errors: dict[str, BaseException] = {}
+        for i, outcome in enumerate(outcomes):
             row, session = rows[i // n], i % n
+            try:
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                fields.append(self._fields(row, session, outcome))
+            except Exception as error:
+                errors.setdefault(row["uid"], error)
+                continue
             keys.append(f"{row['uid']}_{session}_0")
-            fields.append(self._fields(row, session, response))
             tags.append(_tag(row, fields[-1]))
-        tq.kv_batch_put(keys=keys, partition_id=partition, fields=list_of_dict_to_tensordict(fields), tags=tags)
+        if keys:
+            tq.kv_batch_put(keys=keys, partition_id=partition, fields=list_of_dict_to_tensordict(fields), tags=tags)
+        if errors:
+            lost, first = len(outcomes) - len(keys), next(iter(errors.values()))
+            logger.error("%d of %d responses failed; the first: %s", lost, len(outcomes), first, exc_info=first)
+        return set(errors)
 
-    def _fields(self, row: dict[str, Any], session: int, response: Generated) -> dict[str, Any]:
+    def _fields(self, row: dict[str, Any], session: int, response: Response) -> dict[str, Any]:
         """A trajectory as verl's agent loop stores it."""
         token_ids = response.token_ids[: self._rollout.response_length]
         if not token_ids:
             raise SeedGrpoError(
                 "The rollout server returned an empty response.", "see the server's log for the reason."
             )
+        start = time.perf_counter()
         verdict = self._reward.score(token_ids, gold_answer(row))
+        score_seconds = time.perf_counter() - start
         prompts = torch.tensor(row["prompt_ids"], dtype=torch.int64)
         answer = torch.tensor(token_ids, dtype=torch.int64)
         mask = torch.ones_like(answer)
         scores = torch.zeros(len(token_ids), dtype=torch.float32)
         scores[-1] = verdict["reward_score"]
         input_ids = torch.cat([prompts, answer])
-        fields = {name: value for name, value in row.items() if name not in ("prompt_ids", "__do_sample__")}
+        fields = {name: value for name, value in row.items() if name != "prompt_ids"}
         fields |= {
             "session_id": session,
             "prompts": prompts,
@@ -192,8 +249,14 @@ class GroupRolloutManager:
             "position_ids": torch.arange(len(input_ids)),
             "rm_scores": scores,
             "num_turns": 2,
-            "metrics": {"generate_sequences": 0.0, "tool_calls": 0.0, "compute_score": 0.0, "num_preempted": -1},
+            "metrics": {
+                "generate_sequences": response.seconds,
+                "compute_score": score_seconds,
+                "num_preempted": response.num_preempted,
+            },
             "multi_modal_inputs": {},
+            "mm_processor_kwargs": dict(self._config.data.get("mm_processor_kwargs") or {}),
+            "mm_processor_output": None,
             "extra_fields": {
                 **response.extra_fields,
                 "turn_scores": [],
@@ -201,29 +264,34 @@ class GroupRolloutManager:
                 "reward_extra_info": verdict["reward_extra_info"],
             },
         }
-        if self._rollout.calculate_log_probs:
+        if response.log_probs:
             fields["rollout_log_probs"] = torch.tensor(response.log_probs[: len(token_ids)], dtype=torch.float32)
         return fields
 
 
 def check_supported(config: DictConfig) -> None:
     """Raise a `UsageError` where the configuration needs verl's own path."""
-    reward = config.reward
+    reward, rollout = config.reward, config.actor_rollout_ref.rollout
     reasons = {
         "a reward manager other than seed_grpo": reward.reward_manager.name != REWARD_MANAGER,
         "a custom reward function": reward.custom_reward_function.path is not None,
         "a reward model": reward.reward_model.enable,
-        "multi-turn rollouts": config.actor_rollout_ref.rollout.multi_turn.enable,
-        "an agent loop other than single_turn_agent": config.actor_rollout_ref.rollout.agent.default_agent_loop
-        != "single_turn_agent",
+        "multi-turn rollouts": rollout.multi_turn.enable,
+        "an agent loop other than single_turn_agent": rollout.agent.default_agent_loop != SINGLE_TURN,
         "distillation": bool(config.get("distillation") and config.distillation.get("enabled")),
+        "replay of expert routing": bool(rollout.get("enable_rollout_routing_replay")),
+        "traces of rollouts": bool(rollout.get("trace") and rollout.trace.get("backend")),
     }
     for reason, holds in reasons.items():
         if holds:
-            raise UsageError(
-                f"The group rollout does not support {reason}.",
-                "set actor_rollout_ref.rollout.agent.agent_loop_manager_class=null for verl's own path.",
-            )
+            raise _unsupported(reason)
+
+
+def _unsupported(what: str) -> UsageError:
+    return UsageError(
+        f"The group rollout does not support {what}.",
+        "set actor_rollout_ref.rollout.agent.agent_loop_manager_class=null for verl's own path.",
+    )
 
 
 def _rows(batch: TensorDict) -> list[dict[str, Any]]:
@@ -251,6 +319,6 @@ def _tag(row: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
         "response_len": response_length,
         "seq_len": prompt_length + response_length,
         "global_steps": row["global_steps"],
-        "min_global_steps": extra["min_global_steps"],
-        "max_global_steps": extra["max_global_steps"],
+        "min_global_steps": extra.get("min_global_steps"),
+        "max_global_steps": extra.get("max_global_steps"),
     }
