@@ -1,0 +1,330 @@
+"""What SEED-GRPO adds to verl's advantage stage: verl's own `_compute_advantage` with `grpo` and ours, in one process,
+on the same rows of a real TransferQueue, in turn. Then how the added cost grows.
+
+The stage of a training step is measured whole: fetching from TransferQueue, clusters, entropies, weights, the lines of
+`prompts.jsonl` (a line a prompt, written in this stage), and storing the advantages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("VERL_PLATFORM", "cpu")
+
+GROWTH = ((128, 16), (512, 16), (1024, 32), (2048, 64), (4096, 64))
+CHUNK_ROWS = 256
+"""Rows of one put: a rollout's batch arrives in parts as well."""
+STEP = 1
+
+console = Console(stderr=True)
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    prompts: Annotated[int, typer.Option(help="Prompts of the batch.")] = 128,
+    responses: Annotated[int, typer.Option(help="Responses to each prompt (G).")] = 16,
+    tokens: Annotated[int, typer.Option(help="Tokens of each response.")] = 3000,
+    level: Annotated[str, typer.Option(help="Cluster level: exact, normalized or symbolic.")] = "exact",
+    repeats: Annotated[int, typer.Option(help="Alternating measurements of each.")] = 9,
+    growth: Annotated[bool, typer.Option(help="Measure the growth to 4,096 × 64 as well.")] = True,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file.")] = None,
+) -> None:
+    """Measure SEED-GRPO's part of the advantage stage beside verl's own.
+
+    Example: python benchmarks/advantage_step.py
+
+    Example: python benchmarks/advantage_step.py --prompts 16 --responses 8 --tokens 200 --no-growth
+    """
+    result: dict[str, Any] = {"machine": machine(), "prompts": prompts, "responses": responses, "tokens": tokens}
+    console.print(result["machine"])
+    with transfer_queue():
+        result |= measure_stage(prompts, responses, tokens, level, repeats)
+    print(stage_table(result))
+    if growth:
+        result |= measure_growth(level)
+        print(growth_table(result))
+    if json_file is not None:
+        json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+# ---- the stage ------------------------------------------------------------------------------------------------------
+
+
+def measure_stage(prompts: int, responses: int, tokens: int, level: str, repeats: int) -> dict[str, Any]:
+    """Medians of the alternating measurements, in seconds."""
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+    from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+    from seed_grpo.records import RunRecords
+    from seed_grpo.verl_plugin.trainer import SeedGrpoTrainerSync
+
+    batch = fill_queue(prompts, responses, tokens)
+    with tempfile.TemporaryDirectory() as folder:
+        verls = PPOTrainerSync(settings(folder, level, "grpo", "sync"))
+        ours = SeedGrpoTrainerSync(settings(folder, level, "seed_grpo", "seed_grpo_sync"))
+        ours.global_steps, ours.records = STEP, RunRecords(folder)
+        inner: list[float] = []
+        verls_stage = PPOTrainer._compute_advantage
+
+        def timed(self: PPOTrainer, *args: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return verls_stage(self, *args)
+            finally:
+                inner.append(time.perf_counter() - start)
+
+        PPOTrainer._compute_advantage = timed  # our method calls this one; the rest of it is what we add
+        try:
+            stage_R, added_R = [], []
+            for repeat in track(range(repeats + 1), "stage", console=console):
+                for trainer in (verls, ours) if repeat % 2 else (ours, verls):
+                    seconds = timed_call(lambda trainer=trainer: trainer._compute_advantage(batch, {}))
+                    if repeat == 0:
+                        continue  # warm-up
+                    if trainer is verls:
+                        stage_R.append(seconds)
+                    else:
+                        added_R.append(seconds - inner[-1])
+        finally:
+            PPOTrainer._compute_advantage = verls_stage
+    estimator = measure_estimator(prompts, responses, tokens, repeats)
+    stage, outside = statistics.median(stage_R), statistics.median(added_R)
+    added = outside + estimator
+    return {
+        "verl_stage_seconds": stage,
+        "verl_stage_range": [min(stage_R), max(stage_R)],
+        "added_outside_seconds": outside,
+        "added_estimator_seconds": estimator,
+        "added_seconds": added,
+        "added_range": [min(added_R) + estimator, max(added_R) + estimator],
+        "added_share": added / stage,
+    }
+
+
+def measure_estimator(prompts: int, responses: int, tokens: int, repeats: int) -> float:
+    """What the estimator takes beyond verl's `grpo` on the same tensors: the median of paired differences."""
+    import torch
+    from verl.protocol import DataProto
+    from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
+
+    from seed_grpo.verl_plugin.estimator import BatchWeights, batch_weights
+
+    rows = list(made_rows(prompts, responses))
+    keys, uids = [row.key for row in rows], np.array([row.uid for row in rows], dtype=object)
+    mask = torch.ones(len(rows), tokens, dtype=torch.int64)
+    rewards = torch.zeros(len(rows), tokens)
+    rewards[:, -1] = torch.tensor([row.reward for row in rows])
+    weights = BatchWeights(keys, np.linspace(0.9, 1.0, len(rows)))
+    config = settings("", "exact", "grpo", "sync").algorithm
+
+    def run(estimator: str) -> None:
+        data = DataProto.from_dict({"token_level_rewards": rewards, "response_mask": mask}, {"uid": uids})
+        with batch_weights(weights):
+            compute_advantage_for_multi_trajectories(
+                data, batch_keys=keys, adv_estimator=estimator, norm_adv_by_std_in_grpo=False, config=config
+            )
+
+    differences = []
+    for repeat in range(repeats + 1):
+        grpo, seed_grpo = (timed_call(lambda name=name: run(name)) for name in ("grpo", "seed_grpo"))
+        if repeat:
+            differences.append(seed_grpo - grpo)
+    return statistics.median(differences)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A graded response as the rollout left it."""
+
+    uid: str
+    session: int
+    answer: str
+    reward: float
+
+    @property
+    def key(self) -> str:
+        return f"{self.uid}_{self.session}_0"
+
+
+def made_rows(prompts: int, responses: int) -> Iterator[Row]:
+    """Prompts of every degree of uncertainty: the share of the right answer grows from none to all."""
+    random = np.random.default_rng(0)
+    for prompt in range(prompts):
+        right_G = random.random(responses) < prompt / max(prompts - 1, 1)
+        wrong_G = random.integers(1, 1 + responses, size=responses)
+        for session, (right, wrong) in enumerate(zip(right_G, wrong_G, strict=True)):
+            number = 1000 + prompt + (0 if right else int(wrong))
+            yield Row(f"prompt-{prompt}", session, f"\\frac{{{number}}}{{7}}", float(right))
+
+
+def fill_queue(prompts: int, responses: int, tokens: int) -> Any:
+    """Put a graded batch into TransferQueue with the fields that this stage reads; returns its metadata."""
+    import torch
+    import transfer_queue as tq
+    from transfer_queue.metadata import KVBatchMeta
+    from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+
+    rows = list(made_rows(prompts, responses))
+    tag = {"status": "success", "global_steps": STEP, "min_global_steps": 0, "max_global_steps": 0}
+    ones, log_probs = torch.ones(tokens, dtype=torch.int64), torch.full((tokens,), -0.5)
+    for start in track(range(0, len(rows), CHUNK_ROWS), "filling TransferQueue", console=console):
+        part = rows[start : start + CHUNK_ROWS]
+        fields = []
+        for row in part:
+            scores = torch.zeros(tokens)
+            scores[-1] = row.reward
+            info = {"acc": row.reward, "pred": row.answer, "answered": 1.0, "truncated": 0.0}
+            fields.append(
+                {
+                    "uid": row.uid,
+                    "response_mask": ones,
+                    "rm_scores": scores,
+                    "rollout_log_probs": log_probs,
+                    "old_log_probs": log_probs,
+                    "raw_prompt": [{"role": "user", "content": f"What is {row.uid}? " + "x" * 200}],
+                    "reward_model": {"style": "rule", "ground_truth": [row.answer]},
+                    "extra_fields": {"min_global_steps": 0, "max_global_steps": 0, "turn_scores": [],
+                                     "tool_rewards": [], "reward_extra_info": info},
+                }
+            )  # fmt: skip
+        tq.kv_batch_put(
+            keys=[row.key for row in part], partition_id="train", fields=list_of_dict_to_tensordict(fields),
+            tags=[dict(tag) for _ in part],
+        )  # fmt: skip
+    return KVBatchMeta(
+        partition_id="train", keys=[row.key for row in rows], tags=[dict(tag) for _ in rows], extra_info={}
+    )
+
+
+@contextmanager
+def transfer_queue() -> Iterator[None]:
+    """Ray with TransferQueue in a scratch folder."""
+    import ray
+    import transfer_queue as tq
+    import verl  # noqa: F401
+
+    with tempfile.TemporaryDirectory(prefix="sg-", dir="/tmp", ignore_cleanup_errors=True) as scratch:
+        with console.status("starting Ray and TransferQueue"):
+            ray.init(num_cpus=4, include_dashboard=False, _temp_dir=scratch, log_to_driver=False)
+            tq.init(settings(scratch, "exact", "grpo", "sync").transfer_queue)
+        try:
+            yield
+        finally:
+            tq.close()
+            ray.shutdown()
+
+
+def settings(folder: str, level: str, estimator: str, mode: str) -> Any:
+    """The paper's method settings on the CPU."""
+    from omegaconf import OmegaConf
+
+    from seed_grpo.training.compose import compose_config
+
+    config = compose_config(
+        [
+            f"algorithm.adv_estimator={estimator}",
+            f"trainer.v1.trainer_mode={mode}",
+            f"trainer.default_local_dir='{folder}'",
+            f"seed_grpo.cluster_level={level}",
+        ]
+    )
+    OmegaConf.resolve(config)
+    return config
+
+
+# ---- growth ---------------------------------------------------------------------------------------------------------
+
+
+def measure_growth(level: str) -> dict[str, Any]:
+    """The method's own work, from answers to weights, metrics and written records, at growing sizes. Seconds."""
+    from seed_grpo.records import RunRecords
+    from seed_grpo.settings import MethodSettings
+    from seed_grpo.uncertainty import measure_batch
+    from seed_grpo.verl_plugin.trainer import weight_of_rows
+
+    method = MethodSettings(cluster_level=level)
+    seconds: dict[str, float] = {}
+    for prompts, responses in track(GROWTH, "growth", console=console):
+        rows = list(made_rows(prompts, responses))
+        uids, answers = [row.uid for row in rows], [row.answer for row in rows]
+        rewards, keys = [row.reward for row in rows], [row.key for row in rows]
+
+        def work() -> None:
+            measured = measure_batch(uids, answers, rewards, method)  # noqa: B023
+            measured.metrics()
+            records.write_prompts(STEP, measured.records())  # noqa: B023
+            weight_of_rows(keys, measured)  # noqa: B023
+
+        with tempfile.TemporaryDirectory() as folder:
+            records = RunRecords(folder)
+            work()
+            seconds[f"{prompts}x{responses}"] = min(timed_call(work) for _ in range(3))
+    sizes = [prompts * responses for prompts, responses in GROWTH]
+    slope, _ = np.polyfit(np.log(sizes), np.log(list(seconds.values())), 1)
+    return {"growth_seconds": seconds, "growth_slope": float(slope)}
+
+
+# ---- output ---------------------------------------------------------------------------------------------------------
+
+
+def stage_table(result: dict[str, Any]) -> str:
+    low, high = result["verl_stage_range"]
+    added_low, added_high = result["added_range"]
+    return (
+        f"\n{result['prompts']} × {result['responses']} responses of {result['tokens']} tokens, "
+        "medians (range), milliseconds\n\n"
+        "| verl's stage with grpo | SEED-GRPO adds | share | of which: before the estimator | in it |\n"
+        "|---|---|---|---|---|\n"
+        f"| {ms(result['verl_stage_seconds'])} ({ms(low)} to {ms(high)}) "
+        f"| {ms(result['added_seconds'])} ({ms(added_low)} to {ms(added_high)}) | {result['added_share']:.1%} "
+        f"| {ms(result['added_outside_seconds'])} | {ms(result['added_estimator_seconds'])} |"
+    )
+
+
+def growth_table(result: dict[str, Any]) -> str:
+    sizes = result["growth_seconds"]
+    return (
+        f"\nFrom answers to weights and records, milliseconds; log-log slope {result['growth_slope']:.2f}\n\n"
+        f"| {' | '.join(sizes)} |\n|{'---|' * len(sizes)}\n| {' | '.join(ms(value) for value in sizes.values())} |"
+    )
+
+
+def ms(seconds: float) -> str:
+    return f"{1000 * seconds:.3g}"
+
+
+def timed_call(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def machine() -> str:
+    names = ("verl", "TransferQueue", "torch", "numpy")
+    return (
+        f"{date.today()}, {len(os.sched_getaffinity(0))} cores ({platform.machine()}), load {os.getloadavg()[0]:.1f}, "
+        f"Python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in names)}"
+    )
+
+
+if __name__ == "__main__":
+    app()
