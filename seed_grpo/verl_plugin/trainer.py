@@ -38,8 +38,7 @@ logger = logging.getLogger(__name__)
 
 NOT_FOR_WORKERS = {
     "ability", "agent_name", "data_source", "extra_fields", "extra_info", "index", "interaction_kwargs", "metrics",
-    "mm_processor_kwargs", "mm_processor_output", "num_turns", "raw_prompt", "reward_model", "session_id",
-    "tools_kwargs", "uid",
+    "num_turns", "raw_prompt", "reward_model", "session_id", "tools_kwargs", "uid",
 }  # fmt: skip
 """Columns of verl's data set and agent loop that describe a row, and take no part in a loss."""
 
