@@ -38,13 +38,14 @@ def compose_config(overrides: Sequence[str] = ()) -> DictConfig:
     from hydra import compose, initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     register_defaults()
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module(config_module=CONFIG_MODULE, version_base=None):
             config = compose(config_name=ROOT, overrides=list(overrides))
-    except HydraException as error:
+    except (HydraException, OmegaConfBaseException) as error:
         cause = " ".join(str(error).split())
         raise UsageError(
             f"The configuration cannot be composed: {cause.rstrip('.')}.",

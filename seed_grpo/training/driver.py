@@ -28,20 +28,14 @@ def main(config_path: str, scratch: str) -> None:
     # The launcher's to answer; Slurm may send it to every process of a job.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     threading.Thread(target=_end_with_owner, daemon=True).start()
-    from omegaconf import OmegaConf, open_dict
+    from omegaconf import OmegaConf
 
     config: Any = OmegaConf.load(config_path)
-    ray_init = config.ray_kwargs.ray_init
-    for name, value in ray_init.runtime_env.get("env_vars", {}).items():
+    for name, value in config.ray_kwargs.ray_init.runtime_env.get("env_vars", {}).items():
         os.environ.setdefault(name, str(value))
-    address = os.environ.get("RAY_ADDRESS") or ray_init.get("address")
-    with open_dict(ray_init):
-        if address:
-            # The cluster's processes were not started from here: what they should know goes with the run.
-            env_vars = ray_init.runtime_env.get("env_vars", {})
-            ray_init.runtime_env["env_vars"] = {"TENSORBOARD_DIR": os.environ.get("TENSORBOARD_DIR", ""), **env_vars}
-        else:
-            ray_init["_temp_dir"] = scratch
+    address = os.environ.get("RAY_ADDRESS") or config.ray_kwargs.ray_init.get("address")
+    here = bool(config.get("seed_grpo_runtime", {}).get("trainer_in_driver")) and not address
+    early = _EarlyRay(config, scratch) if here else None
 
     import verl  # noqa: F401  (first: it is to load the plugin by itself, as it must in every process of Ray)
 
@@ -55,19 +49,78 @@ def main(config_path: str, scratch: str) -> None:
     from verl.utils.config import validate_config
     from verl.utils.device import auto_set_device
 
-    from seed_grpo.training.cluster import check_cluster, nodes_at
     from seed_grpo.training.resolvers import attention_note
 
     print(attention_note(config))
     auto_set_device(config)
     validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
-    if address:
-        check_cluster(config, nodes_at(address))
     try:
-        run_ppo(config, task_runner_class=TaskRunnerV1)
+        if early is not None:
+            early.wait()
+            TaskRunnerV1.__ray_metadata__.modified_class().run(config)  # type: ignore[attr-defined]
+        else:
+            _prepare_ray(config, address, scratch)
+            run_ppo(config, task_runner_class=TaskRunnerV1)
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _prepare_ray(config: Any, address: str | None, scratch: str) -> None:
+    """What verl will start Ray with, or what it is to find on the cluster that it joins."""
+    from omegaconf import open_dict
+
+    from seed_grpo.training.cluster import check_cluster, nodes_at
+
+    ray_init = config.ray_kwargs.ray_init
+    with open_dict(ray_init):
+        if address:
+            # The cluster's processes were not started from here: what they should know goes with the run.
+            env_vars = ray_init.runtime_env.get("env_vars", {})
+            ray_init.runtime_env["env_vars"] = {"TENSORBOARD_DIR": os.environ.get("TENSORBOARD_DIR", ""), **env_vars}
+        else:
+            ray_init["_temp_dir"] = scratch
+    if address:
+        check_cluster(config, nodes_at(address))
+
+
+class _EarlyRay:
+    """Ray and TransferQueue on this machine, started while this process still imports verl.
+
+    verl's task runner finds both running. Ray's processes inherit the environment of this one: a `runtime_env` would
+    start each of them anew.
+    """
+
+    def __init__(self, config: Any, scratch: str) -> None:
+        self._config = config
+        self._scratch = scratch
+        self._error: BaseException | None = None
+        self._done = threading.Event()
+        threading.Thread(target=self._start, daemon=True).start()
+
+    def _start(self) -> None:
+        try:
+            import ray
+            from omegaconf import OmegaConf
+
+            arguments: Any = OmegaConf.to_container(self._config.ray_kwargs.ray_init, resolve=True)
+            del arguments["runtime_env"]
+            ray.init(**arguments, _temp_dir=self._scratch)
+
+            import transfer_queue
+
+            transfer_queue.init(self._config.transfer_queue)
+        except BaseException as error:
+            self._error = error
+        self._done.set()
+        # The kernel ends Ray's processes with the thread that started them.
+        threading.Event().wait()
+
+    def wait(self) -> None:
+        """Until both run. Raises what went wrong."""
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
 
 
 def failure_line(error: BaseException) -> str:

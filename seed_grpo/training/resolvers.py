@@ -17,8 +17,23 @@ def register_resolvers() -> None:
     """Make the resolvers known to OmegaConf."""
     from omegaconf import OmegaConf
 
-    for resolver in (minibatch_prompts, pass_through, attention_implementation, flash_attention):
+    for resolver in (
+        package_folder, reward_workers, minibatch_prompts, pass_through, attention_implementation, flash_attention,
+    ):  # fmt: skip
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
+
+
+def package_folder(name: str) -> str:
+    """Where a package is installed, found without importing it."""
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise UsageError(f"{name} is not installed.", "pip install 'seed-grpo[train]'.")
+    return spec.submodule_search_locations[0]
+
+
+def reward_workers(agent_loop_manager_class: str | None) -> int:
+    """The reward workers that the rollout path needs: our manager grades by itself, verl's path asks one."""
+    return 0 if agent_loop_manager_class else 1
 
 
 def minibatch_prompts(responses: int, group_size: int, prompts: int) -> int:

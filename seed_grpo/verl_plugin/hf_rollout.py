@@ -259,19 +259,40 @@ class HFReplica(RolloutReplica):
                 "use trainer mode seed_grpo_sync or seed_grpo_colocate_async, or rollout.name=vllm.",
             )
         node_id = await self.workers[0].__ray_call__.remote(lambda worker: ray.get_runtime_context().get_node_id())
-        server = (
-            ray.remote(HFServer)
-            .options(
-                name=server_name(self.replica_rank),
-                max_concurrency=self.max_concurrency,
-                scheduling_strategy=ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id, soft=False),
-            )
-            .remote(self.config, self.model_config, self.replica_rank)
-        )
+        server = start_server(self, node_id)
         await server.__ray_ready__.remote()
         self.servers = [server]
         self._server_handle = server
         self._server_address = server_name(self.replica_rank)
+
+
+def start_server(replica: HFReplica, node_id: str) -> Any:
+    """The server of a replica: a new one, or the one that `start_servers_early` started."""
+    return (
+        ray.remote(HFServer)
+        .options(
+            name=server_name(replica.replica_rank),
+            get_if_exists=True,
+            max_concurrency=replica.max_concurrency,
+            scheduling_strategy=ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id, soft=False),
+        )
+        .remote(replica.config, replica.model_config, replica.replica_rank)
+    )
+
+
+def start_servers_early(config: Any) -> list[Any]:
+    """Start the servers while the training ranks start, where both are on this machine; verl starts them afterwards.
+
+    Returns the servers: they live as long as somebody holds them.
+    """
+    if config.actor_rollout_ref.rollout.name != HF_ROLLOUT or config.trainer.nnodes != 1:
+        return []
+    node_id = ray.get_runtime_context().get_node_id()
+    actor = config.actor_rollout_ref
+    return [
+        start_server(HFReplica(rank, actor.rollout, actor.model, gpus_per_node=config.trainer.n_gpus_per_node), node_id)
+        for rank in range(config.trainer.n_gpus_per_node)
+    ]
 
 
 class HFServerAdapter(BaseRollout):

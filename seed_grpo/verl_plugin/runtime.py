@@ -15,9 +15,12 @@ class RuntimeSettings:
 
     Attributes:
         poll_seconds: how often the trainer looks for finished rollouts; verl waits 2 s each time.
+        trainer_in_driver: run verl's trainer in the driver's own process, not in an actor that Ray starts beside it:
+            one process less to start. The driver must be on a machine of the cluster, and needs no accelerator.
     """
 
     poll_seconds: float = 0.5
+    trainer_in_driver: bool = False
 
     @classmethod
     def from_config(cls, node: Mapping[str, Any] | None) -> RuntimeSettings:

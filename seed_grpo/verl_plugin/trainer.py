@@ -82,9 +82,11 @@ class SeedGrpoMixin(PPOTrainer):
             from verl.trainer.ppo.utils import Role
 
             from seed_grpo.verl_plugin.cpu_worker import CPUActorRolloutRefWorker
+            from seed_grpo.verl_plugin.hf_rollout import start_servers_early
 
             worker: Any = ray.remote(CPUActorRolloutRefWorker)
             self.role_worker_mapping |= {role: worker for role in self.role_worker_mapping if role != Role.Critic}
+            self._servers = start_servers_early(self.config)
 
     def _setup(self) -> None:
         super()._setup()
