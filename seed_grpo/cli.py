@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from seed_grpo.commands import ablate, analyze, data, doctor, export, quickstart, report, train
+from seed_grpo.commands import ablate, analyze, data, doctor, export, plan, quickstart, report, train
 from seed_grpo.commands import eval as evaluation
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.version import __version__
@@ -27,6 +27,7 @@ app.command("quickstart")(quickstart.quickstart)
 app.add_typer(data.app, name="data")
 app.command("eval")(evaluation.evaluate)
 app.command("report")(report.report)
+app.command("plan")(plan.plan)
 app.command("train")(train.train)
 app.command("ablate")(ablate.ablate)
 app.command("analyze")(analyze.analyze)

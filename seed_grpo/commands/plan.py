@@ -1,0 +1,138 @@
+"""`seed-grpo plan`: what a run would cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from seed_grpo.planning.plan import Plan
+
+
+def plan(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Hydra overrides.", metavar="[KEY=VALUE]...", show_default=False)
+    ] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(
+            help="a100-40gb, a100-80gb, l40s, h100, h200, or cpu-2-cores.  [default: a100-80gb, or the CPU with "
+            "platform=cpu]"
+        ),
+    ] = None,
+    model_config: Annotated[
+        Path | None, typer.Option(help="A config.json of the model, for one whose shape is not built in.")
+    ] = None,
+    prompt_tokens: Annotated[float | None, typer.Option(help="Mean length of a prompt.  [default: assumed]")] = None,
+    response_tokens: Annotated[
+        float | None, typer.Option(help="Mean length of a response.  [default: assumed]")
+    ] = None,
+    calibrate: Annotated[
+        list[Path] | None,
+        typer.Option(help="A finished run on the same machine, whose times correct the model. May be repeated."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Estimate the time, the GPU hours and the memory of a run, and say where it would not fit (exit status 1).
+
+    Example: seed-grpo plan experiment=qwen2.5_math_7b platform=gpu
+
+    Example: seed-grpo plan experiment=qwen2.5_math_7b_g16 platform=gpu --gpu h100 --response-tokens 900
+
+    Example: seed-grpo plan experiment=quickstart actor_rollout_ref.rollout.n=16 --calibrate runs/quickstart/seed_1/run
+    """
+    import json
+
+    from rich.console import Console
+
+    from seed_grpo.errors import SeedGrpoError
+    from seed_grpo.planning.plan import make_plan
+    from seed_grpo.training.compose import compose_config
+
+    made = make_plan(
+        compose_config(overrides or []),
+        device=gpu,
+        model_config=model_config,
+        prompt_tokens=prompt_tokens,
+        response_tokens=response_tokens,
+        runs=calibrate or (),
+    )
+    if as_json:
+        print(json.dumps(made.as_json(), indent=1, ensure_ascii=False))
+    else:
+        console = Console()
+        for table in filter(None, (_time(made), _memory(made))):
+            console.print(table)
+        for line in _words(made):
+            console.print(line, highlight=False)
+    if made.shortages:
+        first = made.shortages[0]
+        raise SeedGrpoError(
+            f"It does not fit on {made.device}: {first.missing / 2**30:.1f} GiB too little in the phase {first.phase}; "
+            f"the largest part: {first.part}.",
+            f"{first.remedy}.",
+        )
+
+
+def _time(made: Plan) -> Table:
+    from rich.table import Table
+
+    from seed_grpo.planning.seconds import STAGES
+
+    work, seconds = made.workload, made.seconds
+    where = f"{work.gpus} × {made.device}" if made.phases else made.device
+    table = Table(title=f"{made.shape.name}, {work.prompts} prompts × {work.group_size} responses a step, {where}")
+    table.add_column("stage")
+    table.add_column("seconds a step", justify="right")
+    table.add_column("share", justify="right")
+    for name in STAGES:
+        value = getattr(seconds, name)
+        table.add_row(name.replace("_", "-"), f"{value:.2f}", f"{value / seconds.step:.0%}")
+    table.add_row("step", f"{seconds.step:.2f}", "", style="bold")
+    return table
+
+
+def _memory(made: Plan) -> Table | None:
+    from rich.table import Table
+
+    if not made.phases:
+        return None
+    parts = list(dict.fromkeys(name for phase in made.phases for name in phase.parts))
+    table = Table(title="Memory of a GPU by phase (GiB)")
+    table.add_column("part")
+    for phase in made.phases:
+        table.add_column(phase.name, justify="right")
+    for name in parts:
+        table.add_row(
+            name, *(f"{phase.parts[name] / 2**30:.1f}" if name in phase.parts else "" for phase in made.phases)
+        )
+    table.add_row("needed", *(f"{phase.needed / 2**30:.1f}" for phase in made.phases), style="bold")
+    table.add_row("available", *(f"{phase.available / 2**30:.1f}" for phase in made.phases))
+    return table
+
+
+def _words(made: Plan) -> list[str]:
+    work, seconds = made.workload, made.seconds
+    lines = [
+        f"{work.steps} steps of {seconds.step:.1f} s, {work.validations} validations of {seconds.validation:.0f} s, "
+        f"{seconds.start:.0f} s to start: {_hours(made.hours)}."
+    ]
+    if made.phases:
+        line = f"{made.hours * work.gpus:.0f} GPU hours"
+        if made.best_hours is not None:
+            line += f"; {made.best_hours * work.gpus:.0f} ({_hours(made.best_hours)}) where training runs at its best"
+        lines.append(f"{line}.")
+    if made.calibration is not None:
+        factors = ", ".join(f"{name} {value:.2f}" for name, value in made.calibration.factors.items())
+        lines.append(f"Calibrated by {len(made.calibration.runs)} run(s); factors on the model: {factors}.")
+    else:
+        lines.append("An estimate, good to a factor of 2 (docs/planning.md); --calibrate RUN narrows it.")
+    return [*lines, *made.remarks]
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"

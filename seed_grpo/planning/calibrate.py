@@ -1,0 +1,141 @@
+"""What finished runs took on a machine, against the model: a factor a stage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean, median
+from typing import TYPE_CHECKING, Any
+
+from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.planning.seconds import STAGES, Seconds
+from seed_grpo.planning.workload import Workload, read_workload
+from seed_grpo.records import CONFIG, METRICS, SUMMARY, read_lines
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+Model = Callable[[Workload], Seconds]
+FEWEST_STEPS = 3
+"""Steps beside the first, which warms up."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run took.
+
+    Attributes:
+        folder: its folder.
+        config: its configuration.
+        workload: its work, with the lengths that it had.
+        seconds: medians over its steps, without the first one and those with a validation.
+    """
+
+    folder: Path
+    config: DictConfig
+    workload: Workload
+    seconds: Seconds
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Factors on the model's seconds by stage, and the lengths that were seen."""
+
+    factors: dict[str, float]
+    prompt_tokens: float
+    response_share: float
+    runs: tuple[Path, ...]
+
+    def apply(self, seconds: Seconds) -> Seconds:
+        """The model's seconds, corrected."""
+        return replace(seconds, **{name: getattr(seconds, name) * factor for name, factor in self.factors.items()})
+
+
+def measure(folder: Path) -> Measured:
+    """Read what a run took from its records.
+
+    Raises:
+        UsageError: no run, or too few steps. SeedGrpoError: damaged records.
+    """
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if not (folder / CONFIG).is_file() or not (folder / METRICS).is_file():
+        raise UsageError(
+            f"{folder} is not a run: it holds no {CONFIG} or no {METRICS}.",
+            "give the folder that `seed-grpo train` wrote.",
+        )
+    records = list(read_lines(folder / METRICS))
+    plain = [each for each in records if "timing_s/update_actor" in each and "val/accuracy" not in each][1:]
+    if len(plain) < FEWEST_STEPS:
+        raise UsageError(
+            f"{folder} holds {len(plain)} steps to measure, beside the first and those with a validation.",
+            f"run at least {FEWEST_STEPS + 1} steps with trainer.test_freq=-1.",
+        )
+    try:
+        config = OmegaConf.load(folder / CONFIG)
+        assert isinstance(config, DictConfig)
+        workload, _ = read_workload(
+            config,
+            prompt_tokens=fmean(each["prompt_length/mean"] for each in plain),
+            response_tokens=fmean(each["response_length/mean"] for each in plain),
+        )
+        seconds = _seconds(workload, plain, records)
+    except (AssertionError, OmegaConfBaseException, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise SeedGrpoError(f"{folder}: what it took cannot be read: {error!r}.", "use another run.") from error
+    summary = folder / SUMMARY
+    if summary.is_file():
+        import json
+
+        outside = json.loads(summary.read_text(encoding="utf-8"))["wall_seconds"] - records[-1]["wall_seconds"]
+        seconds = replace(seconds, start=max(outside, 0.0))
+    return Measured(folder, config, workload, seconds)
+
+
+def calibrate(measured: Sequence[Measured], model: Model) -> Calibration:
+    """The factors that make the model agree with the runs; the geometric mean over several.
+
+    Args:
+        measured: runs on the machine that the plan is for.
+        model: the model's seconds of a workload.
+    """
+    ratios: dict[str, list[float]] = {name: [] for name in (*STAGES, "validation", "start")}
+    for each in measured:
+        modelled = model(each.workload)
+        for name, found in ratios.items():
+            took, expected = getattr(each.seconds, name), getattr(modelled, name)
+            if took > 0 and expected > 0:
+                found.append(took / expected)
+    factors = {name: math.exp(fmean(map(math.log, found))) for name, found in ratios.items() if found}
+    # What no run did goes as what is most like it.
+    factors.setdefault("log_probs", factors.get("update", 1.0))
+    factors.setdefault("validation", factors.get("generation", 1.0))
+    return Calibration(
+        factors,
+        fmean(each.workload.prompt_tokens for each in measured),
+        fmean(each.workload.response_tokens / each.workload.max_response for each in measured),
+        tuple(each.folder for each in measured),
+    )
+
+
+def _seconds(workload: Workload, plain: Sequence[dict[str, Any]], records: Sequence[dict[str, Any]]) -> Seconds:
+    def middle(name: str, among: Sequence[dict[str, Any]] = plain) -> float:
+        values = [each[name] for each in among if name in each]
+        return float(median(values)) if values else 0.0
+
+    generation, update = middle("timing_s/gen"), middle("timing_s/update_actor")
+    computed = workload.log_probs or workload.reference
+    log_probs = middle("timing_s/old_log_prob") + middle("timing_s/ref") if computed else 0.0
+    return Seconds(
+        generation=generation,
+        log_probs=log_probs,
+        update=update,
+        rest=max(middle("timing_s/step") - generation - log_probs - update, 0.0),
+        communication=0.0,
+        validation=middle("timing_s/testing", records),
+        start=0.0,
+    )
