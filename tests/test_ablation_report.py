@@ -16,8 +16,9 @@ from studies import ARMS, PROBLEMS, make_study, write_run, write_study_folder
 
 from seed_grpo.ablation.report import as_json, as_report, write_results
 from seed_grpo.ablation.results import collect
-from seed_grpo.ablation.study import Study
+from seed_grpo.ablation.study import STUDY, Study, write_study
 from seed_grpo.report.build import to_markdown
+from seed_grpo.report.load import load
 
 FOUR = ("dr_grpo", "alpha_0.02", "alpha_0.5", "form_exponential")
 
@@ -306,6 +307,23 @@ def test_runs_that_were_not_made_alike(folder: tuple[Path, Study]) -> None:
     notes = " ".join(found["notes"])
     assert "2 commits" in notes
     assert "2 different sets of package versions" in notes
+
+
+def test_damaged_prompts_and_configurations_are_named_and_cost_nothing_else(folder: tuple[Path, Study]) -> None:
+    out, study = folder
+    (out / "runs" / "alpha_0.5" / "seed_2" / "prompts.jsonl").write_text('{"step": 1}\n{\n{}\n')
+    (out / "runs" / "alpha_0.5" / "seed_1" / "config.yaml").write_text("[")
+    found, page = computed(out, study)
+    assert "alpha_0.5, seed 2" in " ".join(found["notes"])
+    assert "20 of 20 runs count" in page
+    assert next(arm for arm in found["arms"] if arm["name"] == "alpha_0.5")["settings"]["alpha"] == 0.5
+
+
+def test_the_other_report_takes_a_study_for_its_runs(folder: tuple[Path, Study]) -> None:
+    out, study = folder
+    write_study(study, out / STUDY)
+    runs, evaluations = load([out])
+    assert (len(runs), evaluations) == (20, [])
 
 
 def test_hostile_labels_stay_text(tmp_path: Path) -> None:

@@ -124,12 +124,15 @@ class StudyRun:
 
     @cached_property
     def prompts(self) -> PromptArrays | None:
-        """The prompts' numbers; None where the run recorded none. Read when first asked: the file can be large."""
+        """The prompts' numbers; None where there are none, or damaged. Read when first asked: the file can be large."""
         names = ("step", "entropy", "max_entropy", "weight", "accuracy")
-        rows = [[record[name] for name in names] for record in read_lines(self.folder / PROMPTS)]
-        if not rows:
+        try:
+            rows = [[record[name] for name in names] for record in read_lines(self.folder / PROMPTS)]
+            columns = np.array(rows, dtype=np.float64).T
+        except (SeedGrpoError, KeyError, TypeError, ValueError):
             return None
-        columns = np.array(rows, dtype=np.float64).T
+        if not len(rows) or not np.isfinite(columns).all():
+            return None
         return PromptArrays(columns[0].astype(np.int64), *columns[1:])
 
 
@@ -176,11 +179,12 @@ def _load(folder: Path, arm: str, seed: int, benchmarks: Sequence[str]) -> Study
 
 
 def load_settings(runs: Sequence[StudyRun]) -> Settings | None:
-    """The settings of an arm, from the first of its runs that left a configuration."""
+    """The settings of an arm, from the first of its runs that left a configuration which can be read."""
     for run in runs:
-        path = run.folder / CONFIG
-        if path.is_file():
-            return read_settings(path)
+        try:
+            return read_settings(run.folder / CONFIG)
+        except SeedGrpoError:
+            continue
     return None
 
 
@@ -212,7 +216,7 @@ def read_settings(path: Path) -> Settings:
             model=str(config["actor_rollout_ref"]["model"]["path"]),
             test_files=tuple([files] if isinstance(files, str) else map(str, files)),
         )
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise SeedGrpoError(f"{path} is not a run's configuration: {error!r}.", "run the arm again.") from error
 
 

@@ -186,6 +186,11 @@ class Results:
         commits = sorted({str(run.summary.get("commit")) for run in done})
         if len(commits) > 1:
             notes.append(f"The runs were made at {len(commits)} commits of this project: {', '.join(commits)}.")
+        no_prompts = [f"{run.arm}, seed {run.seed}" for run in done if run.prompts is None]
+        if no_prompts:
+            notes.append(
+                f"The prompts' records are missing or damaged, and the weights left out: {'; '.join(no_prompts)}."
+            )
         samples: dict[int, list[str]] = {}
         for each in self.arms:
             if each.settings is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seed_grpo.ablation.study import STUDY
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.records import METRICS, PROMPTS, SUMMARY, read_lines
 
@@ -65,6 +66,8 @@ def load(paths: Sequence[str | Path]) -> tuple[list[Run], list[Evaluation]]:
 
 
 def _kind(folder: Path) -> str | None:
+    if (folder / STUDY).is_file():
+        return None  # the results of a study are no evaluation; its runs lie further inside
     if (folder / RESULTS).is_file():
         return "evaluation"
     return "run" if (folder / METRICS).is_file() else None
