@@ -10,7 +10,7 @@ from dataclasses import dataclass
 GIB = 2**30
 ASSUMED = "assumed"
 FITTED = "fitted to Dr.GRPO's 27 hours on 8 A100"
-MEASURED = "measured 2026-11-24, 2 cores that other work used as well"
+MEASURED = "fitted to run a of docs/planning.md; its parts assumed"
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ CONSTANTS: dict[str, Constant] = {
     "fragmentation": Constant(0.05, "of the parts", "memory that PyTorch cannot use", ASSUMED),
     "cpu_flops": Constant(3.0e10, "flop/s", "a process on the CPU, small matrices", MEASURED),
     "cpu_iteration_seconds": Constant(0.012, "s", "generation, one token of all sequences", MEASURED),
-    "cpu_response_seconds": Constant(0.0012, "s", "generation, what each response costs beside the model", MEASURED),
-    "cpu_update_seconds": Constant(0.10, "s", "an optimizer step", MEASURED),
+    "cpu_response_seconds": Constant(0.0013, "s", "generation, what each response costs beside the model", MEASURED),
+    "cpu_update_seconds": Constant(0.05, "s", "an optimizer step", MEASURED),
     "cpu_rest_seconds": Constant(0.10, "s a step", "the rest of a step", MEASURED),
-    "cpu_rest_response_seconds": Constant(0.0004, "s", "the rest, what each response costs", MEASURED),
-    "cpu_start_seconds": Constant(35.0, "s a run", "starting Ray, loading the model", MEASURED),
+    "cpu_rest_response_seconds": Constant(0.0006, "s", "the rest, what each response costs", MEASURED),
+    "cpu_start_seconds": Constant(50, "s a run", "starting Ray, loading the model", MEASURED),
 }
 
 
