@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from runs import Run, tiny_run, train
+from runs import Run, end_started, tiny_run, train
 
 # A single slow example says something about the machine's other work, not about the code; tests of time measure it.
 settings.register_profile("seed_grpo", deadline=None)
@@ -17,6 +18,12 @@ settings.load_profile("seed_grpo")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def no_run_is_left() -> Iterator[None]:
+    yield
+    end_started()
 
 
 @pytest.fixture(scope="session")

@@ -124,14 +124,28 @@ def train(folder: Path, overrides: list[str], environment: dict[str, str] | None
 
 
 def start_training(overrides: list[str], scratch: Scratch) -> subprocess.Popen[str]:
-    """`seed-grpo train`, running."""
-    return subprocess.Popen(
+    """`seed-grpo train`, running; `end_started` ends it if the test does not."""
+    process = subprocess.Popen(
         command("train", *overrides),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env=scratch.environment,
     )
+    _started.append(process)
+    return process
+
+
+_started: list[subprocess.Popen[str]] = []
+
+
+def end_started() -> None:
+    """End the runs that a failed test left."""
+    while _started:
+        process = _started.pop()
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=RUN_SECONDS)
 
 
 def wait_for_step(folder: Path, step: int, process: subprocess.Popen[str]) -> None:

@@ -58,12 +58,14 @@ def test_killed_processes(quickstart_base: Path, tmp_path: Path) -> None:
     """One folder, one fault after the other: each start goes on behind the newest whole checkpoint."""
     folder = tmp_path / "run"
     overrides = tiny_run(quickstart_base, folder, "trainer.total_training_steps=1000", "trainer.save_freq=1")
+    # As on a cluster: the trainer in an actor, and a reward worker.
+    in_actors = ["seed_grpo_runtime.trainer_in_driver=false", "reward.num_workers=1"]
     step = 1
-    for victim in ("ray::HFServer", "ray::WorkerDict", "seed_grpo.training.driver", "ray::TaskRunnerV1"):
+    for victim in ("ray::TaskRunnerV1", "ray::HFServer", "ray::WorkerDict", "seed_grpo.training.driver"):
         scratch = Scratch()
-        process = start_training(overrides, scratch)
+        process = start_training(overrides + (in_actors if victim == "ray::TaskRunnerV1" else []), scratch)
         wait_for_step(folder, step, process)
-        if victim == "ray::HFServer":  # grades nothing here: the run does not miss it
+        if victim == "ray::TaskRunnerV1":  # the worker grades nothing here: the run does not miss it
             scratch.kill("ray::RewardLoopWorker")
             step += 2
             wait_for_step(folder, step, process)

@@ -24,6 +24,7 @@ from seed_grpo.errors import RunStopped, SeedGrpoError
 from seed_grpo.records import CONFIG, METRICS, STOP, STOPPED, SUMMARY, read_lines
 from seed_grpo.training.driver import FAILURE_MARK
 from seed_grpo.training.preflight import check_run, last_step
+from seed_grpo.training.processes import kill, started_by
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 LOG = "train.log"
 STOP_SECONDS = 30
 """Time for Ray to stop by itself before its processes are killed."""
+END_SECONDS = 5
+"""Time for what the driver leaves to end by itself."""
 
 
 def run_training(config: DictConfig, *, verbose: bool = False) -> dict[str, Any]:
@@ -180,9 +183,7 @@ def _copy_log(path: Path, position: int) -> int:
 
 def _stop(driver: subprocess.Popen, scratch: str) -> None:
     """End the driver and everything that it started; Ray's processes carry the scratch folder in their command line."""
-    import psutil
-
-    started = _descendants(driver.pid)
+    started = started_by(driver.pid, scratch)
     if driver.poll() is None:
         driver.send_signal(signal.SIGTERM)
         try:
@@ -190,25 +191,7 @@ def _stop(driver: subprocess.Popen, scratch: str) -> None:
         except subprocess.TimeoutExpired:
             driver.kill()
             driver.wait()
-    for process in psutil.process_iter(["cmdline"]):
-        if any(scratch in argument for argument in process.info["cmdline"] or ()):
-            started += [process, *_descendants(process.pid)]
-    _, alive = psutil.wait_procs(started, timeout=5)
-    for process in alive:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(alive, timeout=5)
-
-
-def _descendants(pid: int) -> list[Any]:
-    import psutil
-
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
+    kill(started | started_by(driver.pid, scratch), grace=END_SECONDS)
 
 
 def _failure(log_path: Path, log_start: int, status: int) -> tuple[str, str]:

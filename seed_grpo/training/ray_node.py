@@ -18,11 +18,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.training.processes import kill, started_by
 
 START_SECONDS = 120
 """Time for a head to come up."""
@@ -180,24 +180,9 @@ def _leave(signal_number: int, frame: FrameType | None) -> None:
 
 def _end(folder: Path) -> None:
     """End the node and all that it started: Ray's processes have its folder in their command line."""
-    import psutil
-
     for signal_number in STOP_SIGNALS:
         signal.signal(signal_number, signal.SIG_IGN)
-    own = psutil.Process()
-    marked = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if process != own and any(str(folder) in part for part in process.info["cmdline"] or ())
-    ]
-    started = set()
-    for process in [own, *marked]:
-        with suppress(psutil.NoSuchProcess):
-            started |= {process, *process.children(recursive=True)} - {own}
-    for process in started:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(started, timeout=10)
+    kill(started_by(os.getpid(), str(folder)))
     shutil.rmtree(folder, ignore_errors=True)
 
 
