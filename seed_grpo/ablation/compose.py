@@ -164,15 +164,19 @@ def check_fair(study: Study, configs: Mapping[str, DictConfig]) -> None:
                     f"the arms have unequal {what.replace('_', ' ')}.",
                     "make them equal; put a budget for all arms under the study's `overrides`.",
                 )
-        _check_equal(study, arm, config, study.baseline, configs[study.baseline], SHARED)
+        if study.benchmarks and config.trainer.save_freq <= 0:
+            raise UsageError(
+                f"arm {arm.name}: trainer.save_freq={config.trainer.save_freq} leaves no checkpoint, and the study has "
+                "benchmarks.",
+                "give trainer.save_freq, or remove `benchmarks`.",
+            )
+        _check_equal(arm, config, study.baseline, configs[study.baseline], SHARED)
         reference = study.against(arm.name)
         if reference is not None:
-            _check_equal(study, arm, config, reference, configs[reference], SHARED_WITH_REFERENCE)
+            _check_equal(arm, config, reference, configs[reference], SHARED_WITH_REFERENCE)
 
 
-def _check_equal(
-    study: Study, arm: Arm, config: DictConfig, other: str, other_config: DictConfig, keys: Sequence[str]
-) -> None:
+def _check_equal(arm: Arm, config: DictConfig, other: str, other_config: DictConfig, keys: Sequence[str]) -> None:
     from omegaconf import OmegaConf
 
     for key in keys:

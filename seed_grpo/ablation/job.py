@@ -20,7 +20,7 @@ from omegaconf import MISSING
 
 from seed_grpo.ablation.run import execute
 from seed_grpo.ablation.study import STUDY, read_study
-from seed_grpo.training.driver import _end_with_owner
+from seed_grpo.training.driver import end_with_owner
 from seed_grpo.training.ray_node import node_environment
 
 APP = "ablation_job"
@@ -65,7 +65,7 @@ def main(config: JobConfig) -> None:
 
 if __name__ == "__main__":
     if not sys.stdin.isatty():
-        threading.Thread(target=_end_with_owner, daemon=True).start()
+        threading.Thread(target=end_with_owner, daemon=True).start()
     # By its importable name, so that a launcher can hand it to another process.
     from seed_grpo.ablation.job import main as job
 

@@ -14,7 +14,7 @@ from seed_grpo.errors import UsageError
 SHIPPED = Path(__file__).resolve().parents[1] / "configs" / "study"
 STUDY = "study.yaml"
 """The name of the resolved study in its output folder."""
-RESERVED = ("seed", "trainer.default_local_dir", "trainer.experiment_name", "quickstart_dir")
+RESERVED = ("seed", "trainer.default_local_dir", "trainer.experiment_name")
 """What the study sets for each run."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MAX_BYTES = 1 << 20
@@ -161,6 +161,10 @@ def read_study(path: str | Path) -> Study:
             near = get_close_matches(name, names, n=1)
             hint = f"did you mean {near[0]}?" if near else f"name one of {', '.join(names)}."
             raise UsageError(f"{path}: {key} is {name!r}, which is no arm.", hint)
+    if study.quickstart:
+        for override in [*study.overrides, *(override for arm in study.arms for override in arm.overrides)]:
+            if override_key(override) == "quickstart_dir":
+                raise UsageError(f"{path}: quickstart is true and {override} is set.", "remove one of them.")
     if study.arm(study.baseline).against not in (None, study.baseline):
         raise UsageError(f"{path}: the baseline {study.baseline} has an `against`.", "remove it.")
     return study

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 LAUNCHERS = {"local": "basic", "slurm": "submitit_slurm"}
 """Our names and Hydra's."""
+SLURM_DEFAULTS = ("hydra.launcher.timeout_min=1440", "hydra.launcher.max_num_timeout=20")
+"""A run that is cut off by the time limit is queued again, and goes on from its newest checkpoint."""
 STOP_SECONDS = 60
 POLL_SECONDS = 1.0
 OF_THE_MACHINE = ("ray_kwargs.", "trainer.nnodes", "trainer.n_gpus_per_node")
@@ -173,21 +177,27 @@ def run_study(
     todo = [key for key in selection.keys if states[key].kind not in over]
     if not todo:
         return states
+    check_launcher(launcher)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     logs = out / "logs" / stamp
     logs.mkdir(parents=True)
     name = f"ablate-{selection.study.name}-{stamp}"
     command = _command(todo, out, logs, name, launcher, launcher_overrides, retry_failed)
     overview = Overview(console, selection.study, selection.steps, selection.keys)
-    with _multirun(command, logs) as process, overview:
-        while True:
-            # In this order: what happens between the two is seen in the next round.
-            ended = process.poll() is not None and not (launcher == "slurm" and _in_queue(name))
-            states = selection.states()
-            overview.show(states, selection.times(states))
-            if ended:
-                break
-            time.sleep(POLL_SECONDS)
+    try:
+        with _multirun(command, logs) as process, overview:
+            while True:
+                # In this order: what happens between the two is seen in the next round.
+                ended = process.poll() is not None and not (launcher == "slurm" and _in_queue(name))
+                states = selection.states()
+                overview.show(states, selection.times(states))
+                if ended:
+                    break
+                time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        if launcher == "slurm":
+            console.print(f"The jobs stay in the queue; scancel --name={name} ends them.", highlight=False)
+        raise
     if not selection.study.keep_checkpoints:
         for key in selection.keys:
             if states[key].kind == "done":
@@ -196,6 +206,20 @@ def run_study(
     if process.returncode != 0 and len(unfinished) == len(todo):
         raise SeedGrpoError(f"The runs could not be started (status {process.returncode}).", f"see {logs / 'log'}.")
     return states
+
+
+def check_launcher(launcher: str) -> None:
+    """Check that what the launcher needs is there.
+
+    Raises:
+        UsageError: with what to install.
+    """
+    if launcher != "slurm":
+        return
+    if find_spec("hydra_plugins") is None or find_spec("hydra_plugins.hydra_submitit_launcher") is None:
+        raise UsageError("The launcher slurm needs hydra-submitit-launcher.", "pip install 'seed-grpo[slurm]'.")
+    if shutil.which("sbatch") is None:
+        raise UsageError("There is no Slurm here: no sbatch.", "start this where sbatch works, or --launcher local.")
 
 
 def _command(
@@ -216,7 +240,7 @@ def _command(
         f"hydra.sweep.dir={quoted(logs.absolute())}",
         "hydra.sweep.subdir=.",
         "hydra.output_subdir=null",
-        *([f"hydra.launcher.name={name}"] if launcher == "slurm" else []),
+        *([f"hydra.launcher.name={name}", *SLURM_DEFAULTS] if launcher == "slurm" else []),
         *launcher_overrides,
     ]
 

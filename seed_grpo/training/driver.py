@@ -27,7 +27,7 @@ def main(config_path: str, scratch: str) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     # The launcher's to answer; Slurm may send it to every process of a job.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    threading.Thread(target=_end_with_owner, daemon=True).start()
+    threading.Thread(target=end_with_owner, daemon=True).start()
     from omegaconf import OmegaConf
 
     config: Any = OmegaConf.load(config_path)
@@ -139,7 +139,7 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _end_with_owner() -> None:
+def end_with_owner() -> None:
     """Standard input closes when the process that started this one ends, however it ends."""
     # Not through sys.stdin: a thread that waits in there with its lock held aborts the interpreter's exit.
     while os.read(0, 1024):
