@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -33,7 +34,7 @@ SLURM_DEFAULTS = ("hydra.launcher.timeout_min=1440", "hydra.launcher.max_num_tim
 """A run that is cut off by the time limit is queued again, and goes on from its newest checkpoint."""
 STOP_SECONDS = 60
 POLL_SECONDS = 1.0
-OF_THE_MACHINE = ("ray_kwargs.", "trainer.nnodes", "trainer.n_gpus_per_node")
+OF_THE_MACHINE = re.compile(r"ray_kwargs\..*|(.*\.)?(nnodes|n_gpus_per_node)")
 """What may differ between the configuration of a run that is there and the study's: how much of which machine."""
 
 
@@ -132,7 +133,7 @@ def first_difference(folder: Path, config: DictConfig, study: Study, out: Path, 
     old = flat(OmegaConf.to_container(before), there)
     new = flat(OmegaConf.to_container(config, resolve=True), str(out.absolute()) + os.sep)
     for key in {**old, **new}:
-        if old.get(key) != new.get(key) and not key.startswith(OF_THE_MACHINE):
+        if old.get(key) != new.get(key) and not OF_THE_MACHINE.fullmatch(key):
             return f"{key} was {old.get(key)} and is {new.get(key)}"
     return None
 
