@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,12 @@ from seed_grpo.ablation.compose import budget_of, compose_run, load_composed, lo
 from seed_grpo.ablation.estimate import RunTimes, duration, run_times, seconds_left
 from seed_grpo.ablation.overview import Overview
 from seed_grpo.ablation.run import FAILED, LOCK, RUNNING, State, execute, is_locked, state_of
-from seed_grpo.ablation.study import override_key, read_study, shipped_studies, write_study
-from seed_grpo.ablation.sweep import check_folder, first_difference, flat, select
+from seed_grpo.ablation.study import Study, override_key, read_study, shipped_studies, write_study
+from seed_grpo.ablation.sweep import Selection, check_folder, first_difference, flat, select
 from seed_grpo.cli import app
 from seed_grpo.errors import UsageError
 from seed_grpo.records import CONFIG, METRICS, SUMMARY
+from seed_grpo.training.compose import compose_config
 
 CONFIGS = Path(seed_grpo.configs.__file__).parent
 PAGE = (ROOT / "docs" / "ablations.md").read_text(encoding="utf-8")
@@ -53,11 +55,27 @@ def study_file(folder: Path, **changes: Any) -> Path:
     return path
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compose_once() -> Iterator[None]:
+    """The same overrides are composed once in this file: a second each, on a busy machine."""
+    known: dict[tuple[str, ...], DictConfig] = {}
+
+    def composed_once(overrides: list[str]) -> DictConfig:
+        key = tuple(overrides)
+        if key not in known:
+            known[key] = compose_config(overrides)
+        return known[key].copy()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("seed_grpo.ablation.compose.compose_config", composed_once)
+        yield
+
+
 @pytest.fixture(scope="module")
 def composed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple]:
     """Every shipped study and the configuration of each of its arms."""
-    out = tmp_path_factory.mktemp("studies")
-    return {name: load_composed(name, (), out / name) for name in shipped_studies()}
+    out = tmp_path_factory.mktemp("studies") / "out"
+    return {name: load_composed(name, (), out) for name in shipped_studies()}
 
 
 # ---- fair by construction ------------------------------------------------------------------------------------------
@@ -195,6 +213,9 @@ WRONG = {
     "more updates": (arms("actor_rollout_ref.actor.ppo_mini_batch_size=16"), "is 2, and 1 in a: .*unequal updates"),
     "no steps": (arms() | {"overrides": ["experiment=quickstart", "trainer.total_training_steps=null"]}, "is None"),
     "more evaluations": (arms("trainer.test_freq=1"), r"arm b: trainer\.test_freq is 1, and 10 in a"),
+    "nothing measured": (
+        {"overrides": [*GOOD["overrides"], "trainer.test_freq=-1"]}, r"trainer\.test_freq=-1 measures nothing"
+    ),
     "other data order": (arms("data.seed=7"), r"arm b: data\.seed is 7"),
     "other sampling": (arms("actor_rollout_ref.rollout.seed=7"), r"arm b: .*rollout\.seed is 7"),
     "another start": (arms("actor_rollout_ref.model.path=/elsewhere"), r"arm b: .*model\.path is /elsewhere.*against"),
@@ -292,18 +313,21 @@ def leave_run(out: Path, arm: str, seed: int, config: DictConfig, **summary: Any
     return folder
 
 
+def selection(study: Study, configs: dict[str, DictConfig], out: Path) -> Selection:
+    return Selection(study, configs, out, select(study))
+
+
 def test_a_run_of_another_configuration_is_refused_by_its_key(small: tuple, tmp_path: Path) -> None:
     study, configs, _ = small
     out = tmp_path / "out"
     leave_run(out, "b", 2, compose_run(study, study.arm("b"), 2, out))
-    selection = select(study, configs, out)
-    check_folder(selection)  # the very same
+    check_folder(selection(study, configs, out))  # the very same
     # Moved, with the folder that it is in.
     out.rename(tmp_path / "moved")
-    check_folder(select(study, configs, tmp_path / "moved"))
+    check_folder(selection(study, configs, tmp_path / "moved"))
     other, other_configs = load_composed(study_file(tmp_path), ["actor_rollout_ref.actor.optim.lr=1e-3"], out)
     with pytest.raises(UsageError, match=r"runs/b/seed_2 .*optim\.lr was 0\.0002 and is 0\.001"):
-        check_folder(select(other, other_configs, tmp_path / "moved"))
+        check_folder(selection(other, other_configs, tmp_path / "moved"))
     # More GPUs change nothing that is compared.
     config = compose_run(study, study.arm("b"), 2, tmp_path / "moved")
     config.trainer.n_gpus_per_node = 4
@@ -315,17 +339,17 @@ def test_another_study_does_not_get_into_the_folder(small: tuple, tmp_path: Path
     (tmp_path / "out").mkdir()
     write_study(read_study(CONFIGS / "study" / "cpu.yaml"), tmp_path / "out" / "study.yaml")
     with pytest.raises(UsageError, match="holds the study cpu, not some"):
-        check_folder(select(study, configs, tmp_path / "out"))
+        check_folder(selection(study, configs, tmp_path / "out"))
 
 
 def test_seeds_come_first_and_can_be_chosen(small: tuple) -> None:
-    study, configs, out = small
-    assert select(study, configs, out).keys == (("a", 1), ("b", 1), ("a", 2), ("b", 2))
-    assert select(study, configs, out, ["b"], [2]).keys == (("b", 2),)
+    study, _, _ = small
+    assert select(study) == (("a", 1), ("b", 1), ("a", 2), ("b", 2))
+    assert select(study, ["b"], [2]) == (("b", 2),)
     with pytest.raises(UsageError, match="no seed 7"):
-        select(study, configs, out, [], [7])
+        select(study, [], [7])
     with pytest.raises(UsageError, match="no arm 'c'"):
-        select(study, configs, out, ["c"])
+        select(study, ["c"])
 
 
 def test_what_a_folder_says_of_its_run(small: tuple, tmp_path: Path) -> None:
@@ -493,7 +517,7 @@ def test_bad_usage_is_named(arguments: list[str], said: str, tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
-def test_the_page_shows_commands_that_work(tmp_path: Path) -> None:
+def test_the_page_shows_commands_that_work(composed: dict[str, tuple], tmp_path: Path) -> None:
     """Each command of the page is composed; the runs themselves are made by the other tests."""
     commands = [line for block in PAGE.split("```bash\n")[1:] for line in block.split("```")[0].strip().splitlines()]
     assert len(commands) > 4
@@ -504,8 +528,10 @@ def test_the_page_shows_commands_that_work(tmp_path: Path) -> None:
             [example] = [block.split("```")[0] for block in PAGE.split("```yaml\n")[1:]]
             (tmp_path / "my_study.yaml").write_text(example, encoding="utf-8")
             arguments[arguments.index("my_study.yaml")] = str(tmp_path / "my_study.yaml")
-        if "--out" in arguments:
-            arguments[arguments.index("--out") + 1] = str(tmp_path / "out")
+        out = Path(composed["cpu"][1]["dr_grpo"].trainer.default_local_dir).parents[2]
+        if "--out" not in arguments:
+            arguments += ["--out", ""]
+        arguments[arguments.index("--out") + 1] = str(out)
         status, text = ablate(*arguments, *([] if "--dry-run" in arguments else ["--dry-run"]))
         assert status == 0, (command, text)
         assert "estimated time left" in text

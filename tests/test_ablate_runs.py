@@ -21,7 +21,7 @@ from slurm_cluster import Slurm, running_slurm, why_not
 pytestmark = pytest.mark.e2e
 
 BUDGET = [
-    "experiment=quickstart", "platform=cpu", "trainer.total_training_steps=2", "trainer.test_freq=-1",
+    "experiment=quickstart", "platform=cpu", "trainer.total_training_steps=2", "trainer.test_freq=2",
     "trainer.val_before_train=false", "data.train_batch_size=8", "actor_rollout_ref.actor.ppo_mini_batch_size=8",
     "actor_rollout_ref.rollout.n=4", "trainer.save_freq=-1",
 ]  # fmt: skip
@@ -130,7 +130,8 @@ def test_killed_started_again_failed_and_retried(quickstart_base: Path, tmp_path
     before = {arm: contents(out / "runs" / arm) for arm in ("dr_grpo", "half")}
     status, text = ablate(study, out, "--retry-failed", environment=scratch.environment)
     assert status == 0, text
-    assert "3 of 3 runs are done" in text
+    assert f"3 of 3 runs are done; tables and figures: {out / 'results.md'}" in text
+    assert "half" in (out / "results.md").read_text(encoding="utf-8")
     assert run_of(out, "late").steps == [1, 2]
     assert not (out / "runs" / "late" / "seed_1" / "failed.json").exists()
     assert {arm: contents(out / "runs" / arm) for arm in ("dr_grpo", "half")} == before

@@ -164,6 +164,12 @@ def check_fair(study: Study, configs: Mapping[str, DictConfig]) -> None:
                     f"the arms have unequal {what.replace('_', ' ')}.",
                     "make them equal; put a budget for all arms under the study's `overrides`.",
                 )
+        if not study.benchmarks and config.trainer.test_freq <= 0:
+            raise UsageError(
+                f"arm {arm.name}: trainer.test_freq={config.trainer.test_freq} measures nothing, and the study has no "
+                "benchmarks.",
+                "give trainer.test_freq, or `benchmarks`.",
+            )
         if study.benchmarks and config.trainer.save_freq <= 0:
             raise UsageError(
                 f"arm {arm.name}: trainer.save_freq={config.trainer.save_freq} leaves no checkpoint, and the study has "

@@ -40,10 +40,14 @@ OF_THE_MACHINE = re.compile(r"ray_kwargs\..*|(.*\.)?(nnodes|n_gpus_per_node)")
 
 @dataclass(frozen=True)
 class Selection:
-    """The runs that an invocation is about: some of a study's arms and seeds, and what their folders say.
+    """The runs that an invocation is about, and what their folders say.
 
     Attributes:
-        keys: in the order in which they are run: seeds outermost, so that an interrupted study has whole seeds.
+        study: all of it.
+        configs: of each arm (`compose_study`).
+        out: the study's folder.
+        keys: the runs, in the order in which they are run: seeds outermost, so that an interrupted study has whole
+            seeds (`select`).
     """
 
     study: Study
@@ -68,10 +72,8 @@ class Selection:
         return run_times(self.study, states, self.steps)
 
 
-def select(
-    study: Study, configs: Mapping[str, DictConfig], out: Path, arms: Sequence[str] = (), seeds: Sequence[int] = ()
-) -> Selection:
-    """Choose arms and seeds; none chooses all.
+def select(study: Study, arms: Sequence[str] = (), seeds: Sequence[int] = ()) -> tuple[RunKey, ...]:
+    """The runs of some arms and seeds, in the order in which they are run; none chooses all.
 
     Raises:
         UsageError: one that the study does not have.
@@ -82,13 +84,12 @@ def select(
         if seed not in study.seeds:
             known = ", ".join(map(str, study.seeds))
             raise UsageError(f"The study {study.name} has no seed {seed}.", f"its seeds are {known}; add it there.")
-    keys = tuple(
+    return tuple(
         (arm.name, seed)
         for seed in study.seeds
         for arm in study.arms
         if (not arms or arm.name in arms) and (not seeds or seed in seeds)
     )
-    return Selection(study, configs, out, keys)
 
 
 def check_folder(selection: Selection) -> None:
@@ -160,7 +161,7 @@ def run_study(
     """Run what is left of the selection, and return the states of all runs of the study.
 
     Args:
-        selection: what `select` chose and `check_folder` passed.
+        selection: what `check_folder` passed.
         console: for the overview.
         launcher: `local`, one after the other, or `slurm`, a job for each run.
         launcher_overrides: Hydra overrides of the launcher, such as `hydra.launcher.partition=gpu`.

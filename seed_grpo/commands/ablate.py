@@ -54,7 +54,7 @@ def ablate(
 
     from seed_grpo.ablation.compose import load_composed
     from seed_grpo.ablation.study import find_study, read_study, shipped_studies
-    from seed_grpo.ablation.sweep import LAUNCHERS, check_folder, run_study, select
+    from seed_grpo.ablation.sweep import LAUNCHERS, Selection, check_folder, run_study, select
 
     if study is None:
         raise UsageError("No study is named.", f"give --study {'|'.join(shipped_studies())}, or a .yaml file.")
@@ -62,10 +62,15 @@ def ablate(
         raise UsageError(f"Unknown launcher {launcher!r}.", f"choose one of {', '.join(LAUNCHERS)}.")
     of_launcher = [text for text in overrides or [] if text.lstrip("+").startswith(("hydra.launcher.", "hydra/"))]
     of_arms = [text for text in overrides or [] if text not in of_launcher]
-    folder = out or Path("runs/ablate") / read_study(find_study(study)).name
-    loaded, configs = load_composed(study, of_arms, folder)
-    selection = select(loaded, configs, folder, _names(arms), _numbers(seeds))
-    check_folder(selection)
+    # What can be refused at once is, before a second goes into composing each arm.
+    path = find_study(study)
+    named = read_study(path)
+    keys = select(named, _names(arms), _numbers(seeds))
+    folder = out or Path("runs/ablate") / named.name
+    with Console(stderr=True).status(f"composing {len(named.arms)} arms"):
+        loaded, configs = load_composed(path, of_arms, folder)
+        selection = Selection(loaded, configs, folder, keys)
+        check_folder(selection)
     console = Console()
     if dry_run:
         for line in dry_run_report(selection):
@@ -79,12 +84,9 @@ def ablate(
         retry_failed=retry_failed,
     )
     if any(state.kind == "done" for state in states.values()):
-        from importlib.util import find_spec
+        from seed_grpo.ablation.report import write_results
 
-        if find_spec("seed_grpo.ablation.report"):
-            from seed_grpo.ablation.report import write_results
-
-            write_results(folder, loaded)
+        write_results(folder, loaded)
     _conclude(selection, states, console)
 
 
