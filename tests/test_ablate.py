@@ -22,7 +22,7 @@ from runs import ROOT
 from typer.testing import CliRunner
 
 import seed_grpo.configs
-from seed_grpo.ablation.compose import budget_of, compose_run, load_composed, load_study, run_folder
+from seed_grpo.ablation.compose import budget_of, compose_run, load_composed, load_study, quoted, run_folder
 from seed_grpo.ablation.estimate import RunTimes, duration, run_times, seconds_left
 from seed_grpo.ablation.overview import Overview
 from seed_grpo.ablation.run import FAILED, LOCK, RUNNING, State, execute, is_locked, state_of
@@ -293,6 +293,14 @@ def test_the_key_of_an_override(override: str) -> None:
     assert override_key(override) == "a"
 
 
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0$"), max_size=12) | st.text("a\\'", max_size=9))
+def test_any_path_goes_through_hydra(text: str) -> None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = OverridesParser.create().parse_override(f"out={quoted(text)}")
+    assert str(parsed.value()) == text
+
+
 # ---- runs on disk --------------------------------------------------------------------------------------------------
 
 
@@ -449,7 +457,10 @@ def shown(small: tuple, terminal: bool) -> str:
         for change in (
             {("a", 1): State("running", step=3, seconds=2.0)},
             {("a", 1): State("done", 4, 10.0, accuracy=(0.25, 0.5)), ("b", 1): State("running", step=1, seconds=1.0)},
-            {("b", 1): State("failed", cause="[Because] it did."), ("a", 2): State("running", step=2, seconds=1.0)},
+            {
+                ("b", 1): State("failed", cause="[/because] it [red]did."),
+                ("a", 2): State("running", step=2, seconds=1.0),
+            },
         ):
             states.update(change)
             overview.show(states, run_times(study, states, 4))
@@ -469,7 +480,7 @@ def test_the_overview_in_a_file_is_a_line_for_each_thing_that_happens(small: tup
     lines = shown(small, terminal=False).strip().splitlines()
     assert [line.split("  ", 1)[1].split(",")[0:2] for line in lines] == [
         ["a", " seed 1: running"], ["a", " seed 1: done"], ["b", " seed 1: running"],
-        ["b", " seed 1: failed. [Because] it did."], ["a", " seed 2: running"],
+        ["b", " seed 1: failed. [/because] it [red]did."], ["a", " seed 2: running"],
     ]  # fmt: skip
     assert "accuracy 25.0% → 50.0%, 10 s. 1 done, 1 running, 2 waiting; time left: 29 s" in lines[1]
 
@@ -488,8 +499,12 @@ def test_the_dry_run_counts_and_runs_nothing(small: tuple, tmp_path: Path) -> No
     out = tmp_path / "out"
     leave_run(out, "b", 2, compose_run(study, study.arm("b"), 2, out))
     before = sorted(tmp_path.rglob("*"))
-    status, text = ablate("--study", str(study_file(tmp_path)), "--out", str(out), "--dry-run")
+    lists = "actor_rollout_ref.actor.optim.betas=[0.9,0.95]"  # what a terminal could take for its own
+    path = study_file(tmp_path, title="[/red] A study", overrides=[*GOOD["overrides"], lists])
+    status, text = ablate("--study", str(path), "--out", str(out), "--dry-run")
     assert status == 0, text
+    assert lists in text
+    assert "[/red] A study" in text
     assert "1,024" in text
     assert "32 × 8 × 4" in text
     assert "seeds: 1, 2" in text
@@ -508,6 +523,7 @@ def test_the_dry_run_counts_and_runs_nothing(small: tuple, tmp_path: Path) -> No
         (["--study", "cpu", "--seeds", "one"], "--seeds one"),
         (["--study", "cpu", "--seeds", "9"], "no seed 9"),
         (["--study", "cpu", "seed=4"], "sets seed"),
+        (["--study", "cpu", "hydra.launcher.partition=gpu"], "add --launcher slurm"),
     ],
 )
 def test_bad_usage_is_named(arguments: list[str], said: str, tmp_path: Path) -> None:

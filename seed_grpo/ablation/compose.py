@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +85,8 @@ def run_overrides(study: Study, arm: Arm, seed: int, out: Path) -> list[str]:
 
 
 def quoted(value: Any) -> str:
-    """A text as a value of Hydra's grammar."""
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    """A text as a value of Hydra's grammar, where a backslash means itself unless a quote follows."""
+    text = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), str(value))
     return f"'{text}'"
 
 

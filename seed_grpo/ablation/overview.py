@@ -51,7 +51,8 @@ class Overview:
             for key in self._wanted:
                 before = self._before.get(key, State("waiting"))
                 if states[key].kind != before.kind:
-                    self._console.print(self._line(key, states, times), soft_wrap=True, highlight=False)
+                    line = self._line(key, states, times)
+                    self._console.print(line, soft_wrap=True, highlight=False, markup=False)
         self._before = dict(states)
 
     def _table(self, states: Mapping[RunKey, State], times: RunTimes) -> RenderableType:
@@ -60,7 +61,7 @@ class Overview:
         from rich.text import Text
 
         seeds = list(dict.fromkeys(seed for _, seed in self._wanted))
-        table = Table(title=self._study.title)
+        table = Table(title=Text(self._study.title))
         table.add_column("arm")
         for seed in seeds:
             table.add_column(f"seed {seed}", justify="right")

@@ -171,6 +171,7 @@ def run_study(
         SeedGrpoError: the runs could not be started.
         KeyboardInterrupt: after what was started has been ended; jobs in a queue stay there.
     """
+    check_launcher(launcher)
     out = selection.out
     out.mkdir(parents=True, exist_ok=True)
     write_study(selection.study, out / STUDY)
@@ -179,7 +180,6 @@ def run_study(
     todo = [key for key in selection.keys if states[key].kind not in over]
     if not todo:
         return states
-    check_launcher(launcher)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     logs = out / "logs" / stamp
     logs.mkdir(parents=True)
@@ -206,7 +206,11 @@ def run_study(
                 remove_checkpoints(run_folder(out, *key))
     unfinished = [key for key in todo if states[key].kind == "waiting"]
     if process.returncode != 0 and len(unfinished) == len(todo):
-        raise SeedGrpoError(f"The runs could not be started (status {process.returncode}).", f"see {logs / 'log'}.")
+        lines = (logs / "log").read_text(encoding="utf-8", errors="replace").split("\n")
+        said = next((line.strip() for line in reversed(lines) if line.strip()), "no word")
+        raise SeedGrpoError(
+            f"The runs could not be started (status {process.returncode}): {said}", f"see {logs / 'log'}."
+        )
     return states
 
 

@@ -62,6 +62,8 @@ def ablate(
         raise UsageError(f"Unknown launcher {launcher!r}.", f"choose one of {', '.join(LAUNCHERS)}.")
     of_launcher = [text for text in overrides or [] if text.lstrip("+").startswith(("hydra.launcher.", "hydra/"))]
     of_arms = [text for text in overrides or [] if text not in of_launcher]
+    if of_launcher and launcher == "local":
+        raise UsageError(f"{of_launcher[0]} is for another launcher than local.", "add --launcher slurm.")
     # What can be refused at once is, before a second goes into composing each arm.
     path = find_study(study)
     named = read_study(path)
@@ -74,7 +76,7 @@ def ablate(
     console = Console()
     if dry_run:
         for line in dry_run_report(selection):
-            console.print(line, soft_wrap=isinstance(line, str), highlight=False)
+            console.print(line, soft_wrap=isinstance(line, str), highlight=False, markup=False)
         return
     states = run_study(
         selection,
@@ -93,12 +95,13 @@ def ablate(
 def dry_run_report(selection: Selection) -> list[str | Table]:
     """What would be run: a table of the arms, and lines."""
     from rich.table import Table
+    from rich.text import Text
 
     from seed_grpo.ablation.compose import budget_of
     from seed_grpo.ablation.estimate import duration, seconds_left
 
     study, states = selection.study, selection.states()
-    table = Table(title=f"{study.name}: {study.title}")
+    table = Table(title=Text(f"{study.name}: {study.title}"))
     table.add_column("arm", no_wrap=True)
     table.add_column("overrides", overflow="fold")
     table.add_column("against", no_wrap=True)
@@ -111,7 +114,7 @@ def dry_run_report(selection: Selection) -> list[str | Table]:
         done, failed = kinds.count("done"), kinds.count("failed")
         table.add_row(
             arm.name,
-            "\n".join(arm.overrides),
+            Text("\n".join(arm.overrides)),
             study.against(arm.name) or "–",
             f"{budget.prompts} × {budget.group_size} × {budget.steps}",
             f"{budget.samples:,}",
@@ -159,7 +162,9 @@ def _conclude(selection: Selection, states: dict, console: object) -> None:
             said = f"{state.cause} Remedy: {state.remedy}" if state.remedy else state.cause
             console.print(f"failed: {key[0]} seed {key[1]}: {said}", soft_wrap=True, highlight=False, markup=False)
     if elsewhere := named("running"):
-        console.print(f"still running in another command: {', '.join(elsewhere)}", soft_wrap=True, highlight=False)
+        console.print(
+            f"still running in another command: {', '.join(elsewhere)}", soft_wrap=True, highlight=False, markup=False
+        )
     console.print(
         f"{len(named('done'))} of {len(kinds)} runs are done: {selection.out}", soft_wrap=True, highlight=False
     )
