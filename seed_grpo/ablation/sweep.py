@@ -34,8 +34,11 @@ SLURM_DEFAULTS = ("hydra.launcher.timeout_min=1440", "hydra.launcher.max_num_tim
 """A run that is cut off by the time limit is queued again, and goes on from its newest checkpoint."""
 STOP_SECONDS = 60
 POLL_SECONDS = 1.0
-OF_THE_MACHINE = re.compile(r"ray_kwargs\..*|(.*\.)?(nnodes|n_gpus_per_node)")
-"""What may differ between the configuration of a run that is there and the study's: how much of which machine."""
+OF_THE_MACHINE = re.compile(
+    r"(ray_kwargs|transfer_queue|seed_grpo_runtime)\..*|(.*\.)?(nnodes|n_gpus_per_node|num_workers)"
+)
+"""What may differ between the configuration of a run that is there and the study's: how much of which machine, and how
+it is driven there."""
 
 
 @dataclass(frozen=True)
