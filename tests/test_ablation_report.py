@@ -216,6 +216,20 @@ def test_a_run_that_ended_early_does_not_count(folder: tuple[Path, Study]) -> No
     assert (run["seed"], run["state"], run["reason"]) == (2, "unusable", "ended after step 8 of 16")
 
 
+@pytest.mark.parametrize(
+    "damage", ["[]", '{"step": "one"}', '{"step": 1, "seed_grpo/entropy": "high"}', '{"x": 1}', "null"]
+)
+def test_records_that_hold_no_numbers(folder: tuple[Path, Study], damage: str) -> None:
+    out, study = folder
+    path = out / "runs" / "alpha_0.5" / "seed_2" / "metrics.jsonl"
+    path.write_text(damage + "\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    summary = out / "runs" / "alpha_0.5" / "seed_3" / "summary.json"
+    summary.write_text('{"versions": [1], "step_seconds_median": "fast", "commit": {}}')
+    found, _ = computed(out, study)
+    [run] = [run for run in found["runs"] if run["state"] != "done"]
+    assert (run["arm"], run["seed"], run["state"]) == ("alpha_0.5", 2, "unusable")
+
+
 @pytest.mark.parametrize("bad", ["NaN", "Infinity", "1.5", '"high"'])
 def test_an_accuracy_that_is_none(folder: tuple[Path, Study], bad: str) -> None:
     out, study = folder

@@ -154,7 +154,7 @@ def _load(folder: Path, arm: str, seed: int, benchmarks: Sequence[str]) -> Study
     if not (folder / METRICS).is_file():
         return not_counted("missing", "not started")
     try:
-        metrics = list(read_lines(folder / METRICS))
+        metrics = _numbers(folder / METRICS)
         trained = [int(record["step"]) for record in metrics if record["step"] > 0]
         if not (folder / SUMMARY).is_file():
             return not_counted("unfinished", f"at step {max(trained, default=0)}")
@@ -268,6 +268,17 @@ def _evaluation(folder: Path, benchmarks: Sequence[str]) -> dict[str, float]:
 
 def _record(metrics: Sequence[Mapping[str, Any]], step: int) -> Mapping[str, Any]:
     return next(record for record in metrics if record["step"] == step)
+
+
+def _numbers(path: Path) -> list[dict[str, float]]:
+    """The records of steps, which hold numbers only."""
+    records = list(read_lines(path))
+    if not all(
+        isinstance(record, dict) and all(isinstance(value, (int, float)) for value in record.values())
+        for record in records
+    ):
+        raise SeedGrpoError(f"damaged: {path.name} holds something that is no number", "run the arm again.")
+    return records
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,7 +74,7 @@ class ArmResult:
     @property
     def step_seconds(self) -> float | None:
         values = [run.summary.get("step_seconds_median") for run in self.runs.values()]
-        known = [value for value in values if value is not None]
+        known = [value for value in values if isinstance(value, (int, float))]
         return median(known) if known else None
 
 
@@ -180,7 +181,7 @@ class Results:
         """What makes the runs unequal, if anything."""
         done = [run for run in self.runs if run.state == "done"]
         notes = []
-        versions = {str(sorted((run.summary.get("versions") or {}).items())) for run in done}
+        versions = {json.dumps(run.summary.get("versions"), sort_keys=True) for run in done}
         if len(versions) > 1:
             notes.append(f"The runs were made with {len(versions)} different sets of package versions.")
         commits = sorted({str(run.summary.get("commit")) for run in done})
