@@ -20,14 +20,14 @@ PROBLEMS = 258
 ARMS = {
     "dr_grpo": ("Dr.GRPO", {"adv_estimator": "grpo"}, 0.0),
     "grpo": ("GRPO", {"adv_estimator": "grpo", "norm": True}, -0.02),
-    "alpha_0.02": ("SEED α = 0.02", {"alpha": 0.02}, 0.0),
-    "alpha_0.1": ("SEED α = 0.1", {"alpha": 0.1}, 0.004),
-    "alpha_0.5": ("SEED α = 0.5", {"alpha": 0.5}, 0.012),
-    "alpha_1": ("SEED α = 1", {"alpha": 1.0}, 0.03),
+    "alpha_0.02": ("SEED-GRPO α = 0.02", {"alpha": 0.02}, 0.0),
+    "alpha_0.1": ("SEED-GRPO α = 0.1", {"alpha": 0.1}, 0.004),
+    "alpha_0.5": ("SEED-GRPO α = 0.5", {"alpha": 0.5}, 0.012),
+    "alpha_1": ("SEED-GRPO α = 1", {"alpha": 1.0}, 0.03),
     "form_exponential": ("exponential, α = 0.5", {"alpha": 0.5, "form": "exponential"}, 0.01),
     "form_focal": ("focal, α = 0.5", {"alpha": 0.5, "form": "focal"}, 0.01),
     "form_reciprocal": ("reciprocal, α = 0.5", {"alpha": 0.5, "form": "reciprocal"}, 0.012),
-    "rao_blackwell": ("Eq. 4, α = 0.5", {"alpha": 0.5, "estimator": "rao_blackwell"}, 0.02),
+    "rao_blackwell": ("Rao-Blackwell, α = 0.5", {"alpha": 0.5, "estimator": "rao_blackwell"}, 0.02),
     "g4": ("G = 4, α = 0.5", {"alpha": 0.5, "n": 4}, -0.03),
     "g16": ("G = 16, α = 0.5", {"alpha": 0.5, "n": 16}, 0.02),
 }
@@ -120,7 +120,7 @@ def write_config(
             "filter_groups": {"enable": False},
         },
         "data": {"train_batch_size": prompts, "val_files": str(test_file)},
-        "actor_rollout_ref": {"rollout": {"n": options.get("n", 8)}, "model": {"path": "runs/base/model"}},
+        "actor_rollout_ref": {"rollout": {"n": options.get("n", 8)}, "model": {"path": f"runs/base/seed_{seed}/model"}},
         "trainer": {"total_training_steps": steps},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")

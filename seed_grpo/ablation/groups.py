@@ -14,7 +14,7 @@ FACTORS = {
     "entropy": ("Entropy", ("estimator", "mass")),
     "rollouts": ("Responses a prompt, G", ("group_size", "prompts", "steps")),
     "clusters": ("Clusters", ("cluster_level", "no_answer")),
-    "model": ("Model", ("model", "test_files")),
+    "model": ("Model", ("model",)),
 }
 """What a study can vary: its heading, and the settings that go with it."""
 METHODS = "methods"
@@ -69,4 +69,7 @@ def varying(results: Results, factor: str) -> Group | None:
 
 
 def _others(settings: Settings, names: Sequence[str]) -> tuple:
-    return tuple(getattr(settings, field.name) for field in fields(settings) if field.name not in names)
+    # Test files may lie in a folder of the seed's; what is in them is the study's to keep equal.
+    return tuple(
+        getattr(settings, field.name) for field in fields(settings) if field.name not in (*names, "test_files")
+    )

@@ -213,7 +213,8 @@ def read_settings(path: Path) -> Settings:
             group_size=int(config["actor_rollout_ref"]["rollout"]["n"]),
             prompts=int(config["data"]["train_batch_size"]),
             steps=int(config["trainer"]["total_training_steps"]),
-            model=str(config["actor_rollout_ref"]["model"]["path"]),
+            # A study may give each seed a model of its own; that is no difference between arms.
+            model=re.sub(r"/seed_\d+(?=/|$)", "", str(config["actor_rollout_ref"]["model"]["path"])),
             test_files=tuple([files] if isinstance(files, str) else map(str, files)),
         )
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
