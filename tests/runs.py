@@ -96,8 +96,11 @@ class Scratch:
         return found
 
     def kill(self, part: str) -> None:
-        """kill -9 of the process whose command line holds `part`."""
-        victims = [pid for pid, line in self.processes().items() if part in line]
+        """kill -9 of the process whose command line holds `part`, as soon as there is one."""
+        deadline = time.monotonic() + RUN_SECONDS
+        while not (victims := [pid for pid, line in self.processes().items() if part in line]):
+            assert time.monotonic() < deadline, (part, self.processes())
+            time.sleep(0.2)
         assert len(victims) == 1, (part, self.processes())
         os.kill(victims[0], signal.SIGKILL)
 
