@@ -28,7 +28,7 @@ def ablate(
         str | None,
         typer.Option(help="A shipped study or a .yaml file; the names: cpu, table4a to table4e, readings."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the study.  [default: runs/ablate/STUDY]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the study; by default runs/ablate/STUDY.")] = None,
     arms: Annotated[str | None, typer.Option(help="Only these arms, with commas.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Only these seeds, with commas.")] = None,
     dry_run: Annotated[
