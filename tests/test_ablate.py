@@ -453,7 +453,7 @@ def shown(small: tuple, terminal: bool) -> str:
     keys = [(arm.name, seed) for seed in study.seeds for arm in study.arms]
     console = Console(force_terminal=terminal, width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     states = dict.fromkeys(keys, State("waiting"))
-    with Overview(console, study, 4, keys) as overview:
+    with Overview(console, study, 4, keys, states) as overview:
         for change in (
             {("a", 1): State("running", step=3, seconds=2.0)},
             {("a", 1): State("done", 4, 10.0, accuracy=(0.25, 0.5)), ("b", 1): State("running", step=1, seconds=1.0)},

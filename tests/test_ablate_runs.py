@@ -132,6 +132,7 @@ def test_killed_started_again_failed_and_retried(quickstart_base: Path, tmp_path
     assert status == 0, text
     assert f"3 of 3 runs are done; tables and figures: {out / 'results.md'}" in text
     assert "half" in (out / "results.md").read_text(encoding="utf-8")
+    assert "half, seed 1: done" not in text, "that is no news"
     assert run_of(out, "late").steps == [1, 2]
     assert not (out / "runs" / "late" / "seed_1" / "failed.json").exists()
     assert {arm: contents(out / "runs" / arm) for arm in ("dr_grpo", "half")} == before

@@ -25,13 +25,16 @@ class Overview:
         study: what is run.
         steps: of each run.
         wanted: the runs that this invocation is about, in order.
+        states: of the runs, before it begins.
     """
 
-    def __init__(self, console: Console, study: Study, steps: int, wanted: Sequence[RunKey]) -> None:
+    def __init__(
+        self, console: Console, study: Study, steps: int, wanted: Sequence[RunKey], states: Mapping[RunKey, State]
+    ) -> None:
         from rich.live import Live
 
         self._console, self._study, self._steps, self._wanted = console, study, steps, wanted
-        self._before: dict[RunKey, State] = {}
+        self._before = dict(states)
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
     def __enter__(self) -> Overview:
@@ -49,8 +52,7 @@ class Overview:
             self._live.update(self._table(states, times), refresh=True)
         else:
             for key in self._wanted:
-                before = self._before.get(key, State("waiting"))
-                if states[key].kind != before.kind:
+                if states[key].kind != self._before[key].kind:
                     line = self._line(key, states, times)
                     self._console.print(line, soft_wrap=True, highlight=False, markup=False)
         self._before = dict(states)

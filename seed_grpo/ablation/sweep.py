@@ -188,7 +188,7 @@ def run_study(
     logs.mkdir(parents=True)
     name = f"ablate-{selection.study.name}-{stamp}"
     command = _command(todo, out, logs, name, launcher, launcher_overrides, retry_failed)
-    overview = Overview(console, selection.study, selection.steps, selection.keys)
+    overview = Overview(console, selection.study, selection.steps, selection.keys, states)
     try:
         with _multirun(command, logs) as process, overview:
             while True:

@@ -165,9 +165,9 @@ def _conclude(selection: Selection, states: dict, console: object) -> None:
         console.print(
             f"still running in another command: {', '.join(elsewhere)}", soft_wrap=True, highlight=False, markup=False
         )
-    console.print(
-        f"{len(named('done'))} of {len(kinds)} runs are done: {selection.out}", soft_wrap=True, highlight=False
-    )
+    done = named("done")
+    where = f"; tables and figures: {selection.out / 'results.md'}" if done else ""
+    console.print(f"{len(done)} of {len(kinds)} runs are done{where}", soft_wrap=True, highlight=False, markup=False)
     if failed := named("failed"):
         raise SeedGrpoError(
             f"{len(failed)} of {len(kinds)} runs failed: {', '.join(failed)}.",
