@@ -2,7 +2,8 @@
 on the same rows of a real TransferQueue, in turn. Then how the added cost grows.
 
 The stage of a training step is measured whole: fetching from TransferQueue, clusters, entropies, weights, the lines of
-`prompts.jsonl` (a line a prompt, written in this stage), and storing the advantages.
+`prompts.jsonl` (a line a prompt, written in this stage), storing the advantages. The group rollout hands its answers
+to the trainer in memory; behind verl's rollout path they are fetched, which is measured as well.
 """
 
 from __future__ import annotations
@@ -30,8 +31,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("VERL_PLATFORM", "cpu")
 
 GROWTH = ((128, 16), (512, 16), (1024, 32), (2048, 64), (4096, 64))
-CHUNK_ROWS = 256
-"""Rows of one put: a rollout's batch arrives in parts as well."""
 STEP = 1
 
 console = Console(stderr=True)
@@ -71,14 +70,18 @@ def main(
 
 def measure_stage(prompts: int, responses: int, tokens: int, level: str, repeats: int) -> dict[str, Any]:
     """Medians of the alternating measurements, in seconds."""
+    from transfer_queue.metadata import KVBatchMeta
     from verl.trainer.ppo.v1.trainer_base import PPOTrainer
     from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
     from seed_grpo.records import RunRecords
     from seed_grpo.verl_plugin.trainer import SeedGrpoTrainerSync
 
-    batch = fill_queue(prompts, responses, tokens)
     with tempfile.TemporaryDirectory() as folder:
+        manager, rows = graded_rollout(Path(folder), prompts, responses, tokens)
+        batch = KVBatchMeta(
+            partition_id="train", keys=[row.key for row in rows], tags=[{} for _ in rows], extra_info={}
+        )
         verls = PPOTrainerSync(settings(folder, level, "grpo", "sync"))
         ours = SeedGrpoTrainerSync(settings(folder, level, "seed_grpo", "seed_grpo_sync"))
         ours.global_steps, ours.records = STEP, RunRecords(folder)
@@ -92,32 +95,34 @@ def measure_stage(prompts: int, responses: int, tokens: int, level: str, repeats
             finally:
                 inner.append(time.perf_counter() - start)
 
+        seconds: dict[str, list[float]] = {"verl": [], "group path": [], "verl's path": []}
+        known = dict(manager._graded)
         PPOTrainer._compute_advantage = timed  # our method calls this one; the rest of it is what we add
         try:
-            stage_R, added_R = [], []
             for repeat in track(range(repeats + 1), "stage", console=console):
-                for trainer in (verls, ours) if repeat % 2 else (ours, verls):
-                    seconds = timed_call(lambda trainer=trainer: trainer._compute_advantage(batch, {}))
-                    if repeat == 0:
-                        continue  # warm-up
-                    if trainer is verls:
-                        stage_R.append(seconds)
-                    else:
-                        added_R.append(seconds - inner[-1])
+                for name in seconds:
+                    trainer: PPOTrainer = verls if name == "verl" else ours
+                    trainer.agent_loop_manager = manager if name == "group path" else None
+                    manager._graded.update(known)  # taken once a step
+                    stage = timed_call(lambda: trainer._compute_advantage(batch, {}))  # noqa: B023
+                    if repeat:  # the first is warm-up
+                        seconds[name].append(stage if name == "verl" else stage - inner[-1])
         finally:
             PPOTrainer._compute_advantage = verls_stage
     estimator = measure_estimator(prompts, responses, tokens, repeats)
-    stage, outside = statistics.median(stage_R), statistics.median(added_R)
-    added = outside + estimator
-    return {
+    stage = statistics.median(seconds["verl"])
+    result: dict[str, Any] = {
         "verl_stage_seconds": stage,
-        "verl_stage_range": [min(stage_R), max(stage_R)],
-        "added_outside_seconds": outside,
-        "added_estimator_seconds": estimator,
-        "added_seconds": added,
-        "added_range": [min(added_R) + estimator, max(added_R) + estimator],
-        "added_share": added / stage,
+        "verl_stage_range": [min(seconds["verl"]), max(seconds["verl"])],
+        "added_in_estimator_seconds": estimator,
     }
+    for name, key in (("group path", "added"), ("verl's path", "added_when_fetched")):
+        added_R = [before + estimator for before in seconds[name]]
+        added = statistics.median(added_R)
+        result |= {
+            f"{key}_seconds": added, f"{key}_range": [min(added_R), max(added_R)], f"{key}_share": added / stage
+        }  # fmt: skip
+    return result
 
 
 def measure_estimator(prompts: int, responses: int, tokens: int, repeats: int) -> float:
@@ -158,7 +163,11 @@ class Row:
     uid: str
     session: int
     answer: str
-    reward: float
+    gold: str
+
+    @property
+    def reward(self) -> float:
+        return float(self.answer == self.gold)
 
     @property
     def key(self) -> str:
@@ -173,46 +182,42 @@ def made_rows(prompts: int, responses: int) -> Iterator[Row]:
         wrong_G = random.integers(1, 1 + responses, size=responses)
         for session, (right, wrong) in enumerate(zip(right_G, wrong_G, strict=True)):
             number = 1000 + prompt + (0 if right else int(wrong))
-            yield Row(f"prompt-{prompt}", session, f"\\frac{{{number}}}{{7}}", float(right))
+            yield Row(f"prompt-{prompt}", session, f"\\frac{{{number}}}{{7}}", f"\\frac{{{1000 + prompt}}}{{7}}")
 
 
-def fill_queue(prompts: int, responses: int, tokens: int) -> Any:
-    """Put a graded batch into TransferQueue with the fields that this stage reads; returns its metadata."""
-    import torch
-    import transfer_queue as tq
-    from transfer_queue.metadata import KVBatchMeta
-    from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+def graded_rollout(folder: Path, prompts: int, responses: int, tokens: int) -> tuple[Any, list[Row]]:
+    """A group rollout that has graded and stored the batch: what stands in TransferQueue is what a run leaves there."""
+    from seed_grpo.quickstart.model import build_model
+    from seed_grpo.verl_plugin.group_rollout import GroupRolloutManager, Response
 
+    build_model(folder / "model")
+    config = settings(str(folder), "exact", "seed_grpo", "seed_grpo_sync")
+    config.actor_rollout_ref.model.path = str(folder / "model")
+    config.actor_rollout_ref.rollout.response_length = tokens
+    config.actor_rollout_ref.rollout.name = "vllm"  # needs no server here
+    manager = GroupRolloutManager(config, None)
+    tokenizer = manager._reward.tokenizer
     rows = list(made_rows(prompts, responses))
-    tag = {"status": "success", "global_steps": STEP, "min_global_steps": 0, "max_global_steps": 0}
-    ones, log_probs = torch.ones(tokens, dtype=torch.int64), torch.full((tokens,), -0.5)
-    for start in track(range(0, len(rows), CHUNK_ROWS), "filling TransferQueue", console=console):
-        part = rows[start : start + CHUNK_ROWS]
-        fields = []
-        for row in part:
-            scores = torch.zeros(tokens)
-            scores[-1] = row.reward
-            info = {"acc": row.reward, "pred": row.answer, "answered": 1.0, "truncated": 0.0}
-            fields.append(
-                {
-                    "uid": row.uid,
-                    "response_mask": ones,
-                    "rm_scores": scores,
-                    "rollout_log_probs": log_probs,
-                    "old_log_probs": log_probs,
-                    "raw_prompt": [{"role": "user", "content": f"What is {row.uid}? " + "x" * 200}],
-                    "reward_model": {"style": "rule", "ground_truth": [row.answer]},
-                    "extra_fields": {"min_global_steps": 0, "max_global_steps": 0, "turn_scores": [],
-                                     "tool_rewards": [], "reward_extra_info": info},
-                }
-            )  # fmt: skip
-        tq.kv_batch_put(
-            keys=[row.key for row in part], partition_id="train", fields=list_of_dict_to_tensordict(fields),
-            tags=[dict(tag) for _ in part],
-        )  # fmt: skip
-    return KVBatchMeta(
-        partition_id="train", keys=[row.key for row in rows], tags=[dict(tag) for _ in rows], extra_info={}
-    )
+    reports = {"global_steps": 0, "min_global_steps": 0, "max_global_steps": 0}
+    for start in track(range(0, len(rows), responses), "filling TransferQueue", console=console):
+        group = rows[start : start + responses]
+        graded = []
+        for row in group:
+            ending = [*tokenizer.encode(f"\\boxed{{{row.answer}}}"), tokenizer.eos_token_id]
+            token_ids = tokenizer.encode("so " * tokens)[: tokens - len(ending)] + ending
+            graded.append(Response(token_ids, [-0.5] * tokens, dict(reports), seconds=0.0, num_preempted=0))
+        prompt = {
+            "uid": group[0].uid,
+            "raw_prompt": [{"role": "user", "content": f"What is {group[0].uid}? " + "x" * 200}],
+            "reward_model": {"style": "rule", "ground_truth": [group[0].gold]},
+            "global_steps": STEP,
+            "prompt_ids": tokenizer.encode("x" * 200),
+        }
+        failed = manager._store([prompt], responses, graded, "train")
+        if failed:
+            raise RuntimeError("the batch could not be stored; see the log above")
+    assert [manager._graded[row.key].reward for row in rows] == [row.reward for row in rows]
+    return manager, rows
 
 
 @contextmanager
@@ -288,16 +293,21 @@ def measure_growth(level: str) -> dict[str, Any]:
 
 def stage_table(result: dict[str, Any]) -> str:
     low, high = result["verl_stage_range"]
-    added_low, added_high = result["added_range"]
-    return (
-        f"\n{result['prompts']} × {result['responses']} responses of {result['tokens']} tokens, "
-        "medians (range), milliseconds\n\n"
-        "| verl's stage with grpo | SEED-GRPO adds | share | of which: before the estimator | in it |\n"
-        "|---|---|---|---|---|\n"
-        f"| {ms(result['verl_stage_seconds'])} ({ms(low)} to {ms(high)}) "
-        f"| {ms(result['added_seconds'])} ({ms(added_low)} to {ms(added_high)}) | {result['added_share']:.1%} "
-        f"| {ms(result['added_outside_seconds'])} | {ms(result['added_estimator_seconds'])} |"
-    )
+    lines = [
+        f"\n{result['prompts']} × {result['responses']} responses of {result['tokens']} tokens, milliseconds\n",
+        "| | median | range | share of verl's stage |",
+        "|---|---|---|---|",
+        f"| verl's stage with grpo | {ms(result['verl_stage_seconds'])} | {ms(low)} to {ms(high)} | |",
+    ]
+    for name, key in (
+        ("SEED-GRPO adds", "added"),
+        ("SEED-GRPO adds behind verl's rollout path", "added_when_fetched"),
+    ):
+        low, high = result[f"{key}_range"]
+        share = f"{result[f'{key}_share']:.1%}"
+        lines.append(f"| {name} | {ms(result[f'{key}_seconds'])} | {ms(low)} to {ms(high)} | {share} |")
+    lines.append(f"\nOf both, {ms(result['added_in_estimator_seconds'])} in the estimator.")
+    return "\n".join(lines)
 
 
 def growth_table(result: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 
 SINGLE_TURN = "single_turn_agent"
+MOST_GRADED = 1 << 18
+"""Responses remembered for the trainer; it looks older ones up in TransferQueue."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,21 @@ class Response:
 
 
 Outcome: TypeAlias = Response | BaseException
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What grading found out about a stored response.
+
+    Attributes:
+        info: the reward manager's `reward_extra_info`, with the answer.
+        reward: the reward.
+        row: the prompt's row of verl's data set.
+    """
+
+    info: dict[str, Any]
+    reward: float
+    row: dict[str, Any]
 
 
 class GroupRolloutManager:
@@ -87,6 +105,8 @@ class GroupRolloutManager:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="group-rollout", daemon=True).start()
         self._servers = self._find_servers()
+        self._graded: OrderedDict[str, Graded] = OrderedDict()
+        self._graded_lock = threading.Lock()
 
     @classmethod
     def create(cls, *args: Any, **kwargs: Any) -> GroupRolloutManager:
@@ -105,6 +125,15 @@ class GroupRolloutManager:
             alike.setdefault((n, sample), []).append(row)
         for (n, sample), rows in alike.items():
             self._start(self._run(rows, n, self._sampling_params(validate, sample), "val" if validate else "train"))
+
+    def take_graded(self, keys: Sequence[str]) -> list[Graded] | None:
+        """What is known of these training responses, and forget it; None if any of them was not graded here.
+
+        The trainer lives in this process: fetching the same from TransferQueue takes longer than all of the method.
+        """
+        with self._graded_lock:
+            graded = [self._graded.pop(key, None) for key in keys]
+        return None if None in graded else graded  # type: ignore[return-value]
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -203,6 +232,7 @@ class GroupRolloutManager:
     def _store(self, rows: list[dict[str, Any]], n: int, outcomes: Sequence[Outcome], partition: str) -> set[str]:
         """Grade the responses and put them at once. Returns the uids of the groups that lack one."""
         keys, fields, tags = [], [], []
+        graded: dict[str, Graded] = {}
         errors: dict[str, BaseException] = {}
         for i, outcome in enumerate(outcomes):
             row, session = rows[i // n], i % n
@@ -215,6 +245,13 @@ class GroupRolloutManager:
                 continue
             keys.append(f"{row['uid']}_{session}_0")
             tags.append(_tag(row, fields[-1]))
+            info = fields[-1]["extra_fields"]["reward_extra_info"]
+            graded[keys[-1]] = Graded(info, float(fields[-1]["rm_scores"][-1]), row)
+        if partition == "train":
+            with self._graded_lock:
+                self._graded.update(graded)
+                while len(self._graded) > MOST_GRADED:
+                    self._graded.popitem(last=False)
         if keys:
             tq.kv_batch_put(keys=keys, partition_id=partition, fields=list_of_dict_to_tensordict(fields), tags=tags)
         if errors:

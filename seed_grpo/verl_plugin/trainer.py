@@ -31,6 +31,7 @@ from seed_grpo.settings import MethodSettings
 from seed_grpo.uncertainty import MeasuredBatch, measure_batch
 from seed_grpo.verl_plugin import ESTIMATOR
 from seed_grpo.verl_plugin.estimator import BatchWeights, batch_weights
+from seed_grpo.verl_plugin.group_rollout import Graded, GroupRolloutManager
 from seed_grpo.verl_plugin.reward import answer_of, holds_answer
 from seed_grpo.verl_plugin.runtime import RuntimeSettings
 
@@ -38,7 +39,8 @@ logger = logging.getLogger(__name__)
 
 NOT_FOR_WORKERS = {
     "ability", "agent_name", "data_source", "extra_fields", "extra_info", "index", "interaction_kwargs", "metrics",
-    "num_turns", "raw_prompt", "reward_model", "session_id", "tools_kwargs", "uid",
+    "mm_processor_kwargs", "mm_processor_output", "num_turns", "raw_prompt", "reward_model", "session_id",
+    "tools_kwargs", "uid",
 }  # fmt: skip
 """Columns of verl's data set and agent loop that describe a row, and take no part in a loss."""
 
@@ -133,28 +135,41 @@ class SeedGrpoMixin(PPOTrainer):
     # ---- the method -------------------------------------------------------------------------------------------------
 
     def _compute_advantage(self, batch: Any, metrics: dict) -> Any:
-        rows = real_final_rows(batch.keys, batch.tags)
-        measured = self._measure(batch, rows)
+        # The rows that take part in the advantages: the final output of each session, without padding.
+        keys = [batch.keys[row] for row in real_final_rows(batch.keys, batch.tags)]
+        graded = self._graded(keys)
+        measured = self._measure(keys, batch.partition_id, graded)
         metrics.update(measured.metrics())
         metrics.update({f"seed_grpo/clusterer/{name}": n for name, n in shared_keyer().take_counts().items()})
-        self.records.write_prompts(self.global_steps, self._prompt_records(batch, rows, measured))
+        records = self._prompt_records(keys, batch.partition_id, graded, measured)
+        self.records.write_prompts(self.global_steps, records)
         with batch_weights(BatchWeights(keys=batch.keys, weight_N=weight_of_rows(batch.keys, measured))):
             return super()._compute_advantage(batch, metrics)
 
-    def _measure(self, batch: Any, rows: list[int]) -> MeasuredBatch:
-        """Measure the rows that take part in the advantages: the final output of each session, without padding."""
-        keys = [batch.keys[row] for row in rows]
-        fields = ["extra_fields", "rm_scores"]
-        if self.method.mass == "likelihood":
-            fields += ["old_log_probs", "response_mask"]
-        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
-        infos = [(extra or {}).get("reward_extra_info", {}) for extra in column(data, "extra_fields")]
+    def _graded(self, keys: list[str]) -> list[Graded] | None:
+        """What the group rollout, in this process, knows of the responses; None where TransferQueue must be asked."""
+        manager = getattr(self, "agent_loop_manager", None)
+        return manager.take_graded(keys) if isinstance(manager, GroupRolloutManager) else None
+
+    def _measure(self, keys: list[str], partition_id: str, graded: list[Graded] | None) -> MeasuredBatch:
+        likelihood = self.method.mass == "likelihood"
+        fields = ["old_log_probs", "response_mask"] if likelihood else []
+        if graded is None:
+            fields += ["extra_fields", "rm_scores"]
+        data: Any = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=fields) if fields else None
+        if graded is None:
+            infos = [(extra or {}).get("reward_extra_info", {}) for extra in column(data, "extra_fields")]
+            answers = self._answers(infos, keys, partition_id)
+            rewards = [float(scores.sum()) for scores in data["rm_scores"].unbind()]
+        else:
+            answers = [answer_of(response.info) for response in graded]
+            rewards = [response.reward for response in graded]
         return measure_batch(
             [uid_of(key) for key in keys],
-            self._answers(infos, keys, batch.partition_id),
-            [float(scores.sum()) for scores in data["rm_scores"].unbind()],
+            answers,
+            rewards,
             self.method,
-            log_probs_N=self._log_probs(data) if self.method.mass == "likelihood" else None,
+            log_probs_N=self._log_probs(data) if likelihood else None,
         )
 
     def _answers(self, infos: list[dict], keys: list[str], partition_id: str) -> list[str | None]:
@@ -178,16 +193,22 @@ class SeedGrpoMixin(PPOTrainer):
             numbers.append(float(kept.mean() if self.method.length_normalize else kept.sum()))
         return np.array(numbers)
 
-    def _prompt_records(self, batch: Any, rows: list[int], measured: MeasuredBatch) -> list[dict[str, Any]]:
-        first_keys = [batch.keys[rows[indices[0]]] for indices in measured.rows_P]
-        data = tq.kv_batch_get(
-            keys=first_keys, partition_id=batch.partition_id, select_fields=["raw_prompt", "reward_model"]
-        )
+    def _prompt_records(
+        self, keys: list[str], partition_id: str, graded: list[Graded] | None, measured: MeasuredBatch
+    ) -> list[dict[str, Any]]:
+        firsts = [rows[0] for rows in measured.rows_P]
+        if graded is None:
+            data = tq.kv_batch_get(
+                keys=[keys[row] for row in firsts],
+                partition_id=partition_id,
+                select_fields=["raw_prompt", "reward_model"],
+            )
+            prompts, golds = column(data, "raw_prompt"), column(data, "reward_model")
+        else:
+            prompts, golds = ([graded[row].row.get(name) for row in firsts] for name in ("raw_prompt", "reward_model"))
         return [
             {**record, "prompt": prompt_text(messages), "gold": (reward_model or {}).get("ground_truth")}
-            for record, messages, reward_model in zip(
-                measured.records(), column(data, "raw_prompt"), column(data, "reward_model"), strict=True
-            )
+            for record, messages, reward_model in zip(measured.records(), prompts, golds, strict=True)
         ]
 
     # ---- records ----------------------------------------------------------------------------------------------------
