@@ -34,6 +34,7 @@ def rows(quickstart_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
         tiny_run(
             quickstart_base, run, f"actor_rollout_ref.rollout.n={N}", "seed_grpo.alpha=0.5",
             "actor_rollout_ref.rollout.full_determinism=true", "actor_rollout_ref.rollout.val_kwargs.n=1",
+            "reward.num_workers=1",  # verl's path asks them
         )
     )  # fmt: skip
     OmegaConf.save(config, run / "config.yaml", resolve=True)
