@@ -2,8 +2,8 @@
 group size, lengths, learning rate, seed and samples a step, one update a step.
 
 * ours: `seed-grpo train`, platform=cpu, as shipped;
-* trl: GRPOTrainer (`loss_type=dr_grpo`, `scale_rewards=False`) in an environment of its own, made when first used, one
-  or two torch threads, whichever is faster at that size;
+* trl: GRPOTrainer (`loss_type=dr_grpo`, `scale_rewards=False`) in an environment of its own, made when first used, with
+  one or two torch threads, whichever is faster at that size;
 * verl: its own command and V1 trainer with `adv_estimator=grpo` and a request a response. It has no platform for a CPU
   and no server for transformers, so it runs on ours; its replay buffer looks every 0.02 s instead of every 2 s, which
   no setting of its own does (`_peer_verl.py`). What else its configuration can do for speed is set as for ours.
