@@ -68,7 +68,7 @@ def main(
     if "trl" in chosen:
         install_trl(console.print)
     base = prepare_base(out)
-    console.print(machine())
+    console.print(machine(), markup=False, soft_wrap=True)
     measured: list[Block] = []
     threads: dict[str, int] = {}
     result: dict[str, Any] = {}
@@ -81,7 +81,9 @@ def main(
                     continue
                 block = run_block(side, size, WARM_UP + (steps or STEPS[side]), WARM_UP, base,
                                   threads.get(str(size), 1), limit)  # fmt: skip
-                console.print(f"{size} round {turn + 1}/{rounds} {NAMES[side]:12} {said(block)}", markup=False)
+                console.print(
+                    f"{size} round {turn + 1}/{rounds} {NAMES[side]:12} {said(block)}", markup=False, soft_wrap=True
+                )
                 measured.append(block)
                 result = summarize(measured, threads)
                 if json_file is not None:
@@ -134,7 +136,7 @@ def calibrate_trl(size: Size, base: Path, limit: float) -> int:
     working = {threads: block.step for threads, block in blocks.items() if not block.failure}
     best = min(working, key=working.__getitem__, default=1)
     seconds = ", ".join(f"{threads}: {step:.2f} s" for threads, step in working.items())
-    console.print(f"{size} TRL's step by torch threads: {seconds}; {best} it is", markup=False)
+    console.print(f"{size} TRL's step by torch threads: {seconds}; {best} it is", markup=False, soft_wrap=True)
     return best
 
 
