@@ -85,30 +85,17 @@ def measure_stage(prompts: int, responses: int, tokens: int, level: str, repeats
         verls = PPOTrainerSync(settings(folder, level, "grpo", "sync"))
         ours = SeedGrpoTrainerSync(settings(folder, level, "seed_grpo", "seed_grpo_sync"))
         ours.global_steps, ours.records = STEP, RunRecords(folder)
-        inner: list[float] = []
-        verls_stage = PPOTrainer._compute_advantage
-
-        def timed(self: PPOTrainer, *args: Any) -> Any:
-            start = time.perf_counter()
-            try:
-                return verls_stage(self, *args)
-            finally:
-                inner.append(time.perf_counter() - start)
-
         seconds: dict[str, list[float]] = {"verl": [], "group path": [], "verl's path": []}
         known = dict(manager._graded)
-        PPOTrainer._compute_advantage = timed  # our method calls this one; the rest of it is what we add
-        try:
-            for repeat in track(range(repeats + 1), "stage", console=console):
-                for name in seconds:
-                    trainer: PPOTrainer = verls if name == "verl" else ours
-                    trainer.agent_loop_manager = manager if name == "group path" else None
-                    manager._graded.update(known)  # taken once a step
+        for repeat in track(range(repeats + 1), "stage", console=console):
+            for name in seconds:
+                trainer: PPOTrainer = verls if name == "verl" else ours
+                trainer.agent_loop_manager = manager if name == "group path" else None
+                manager._graded.update(known)  # taken once a step
+                with timed_inside(PPOTrainer, "_compute_advantage") as inner:
                     stage = timed_call(lambda: trainer._compute_advantage(batch, {}))  # noqa: B023
-                    if repeat:  # the first is warm-up
-                        seconds[name].append(stage if name == "verl" else stage - inner[-1])
-        finally:
-            PPOTrainer._compute_advantage = verls_stage
+                if repeat:  # the first is warm-up
+                    seconds[name].append(stage if name == "verl" else stage - sum(inner))
     estimator = measure_estimator(prompts, responses, tokens, repeats)
     stage = statistics.median(seconds["verl"])
     result: dict[str, Any] = {
@@ -126,10 +113,10 @@ def measure_stage(prompts: int, responses: int, tokens: int, level: str, repeats
 
 
 def measure_estimator(prompts: int, responses: int, tokens: int, repeats: int) -> float:
-    """What the estimator takes beyond verl's `grpo` on the same tensors: the median of paired differences."""
+    """What the estimator takes beyond verl's `grpo`, which it calls, on the same tensors. The median."""
     import torch
     from verl.protocol import DataProto
-    from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
+    from verl.trainer.ppo.v1 import utils
 
     from seed_grpo.verl_plugin.estimator import BatchWeights, batch_weights
 
@@ -140,20 +127,38 @@ def measure_estimator(prompts: int, responses: int, tokens: int, repeats: int) -
     rewards[:, -1] = torch.tensor([row.reward for row in rows])
     weights = BatchWeights(keys, np.linspace(0.9, 1.0, len(rows)))
     config = settings("", "exact", "grpo", "sync").algorithm
-
-    def run(estimator: str) -> None:
-        data = DataProto.from_dict({"token_level_rewards": rewards, "response_mask": mask}, {"uid": uids})
-        with batch_weights(weights):
-            compute_advantage_for_multi_trajectories(
-                data, batch_keys=keys, adv_estimator=estimator, norm_adv_by_std_in_grpo=False, config=config
-            )
-
-    differences = []
+    advantages_of = utils.compute_advantage_for_multi_trajectories
+    data = DataProto.from_dict({"token_level_rewards": rewards, "response_mask": mask}, {"uid": uids})
+    added = []
     for repeat in range(repeats + 1):
-        grpo, seed_grpo = (timed_call(lambda name=name: run(name)) for name in ("grpo", "seed_grpo"))
+        with timed_inside(utils, "compute_advantage_for_multi_trajectories") as inner, batch_weights(weights):
+            whole = timed_call(
+                lambda: advantages_of(
+                    data, batch_keys=keys, adv_estimator="seed_grpo", norm_adv_by_std_in_grpo=False, config=config
+                )
+            )
         if repeat:
-            differences.append(seed_grpo - grpo)
-    return statistics.median(differences)
+            added.append(whole - sum(inner))
+    return statistics.median(added)
+
+
+@contextmanager
+def timed_inside(owner: Any, name: str) -> Iterator[list[float]]:
+    """Seconds of each call of `owner.name` within the block. What calls it takes the rest of its own time itself."""
+    function, seconds = getattr(owner, name), []
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            seconds.append(time.perf_counter() - start)
+
+    setattr(owner, name, timed)
+    try:
+        yield seconds
+    finally:
+        setattr(owner, name, function)
 
 
 @dataclass(frozen=True)

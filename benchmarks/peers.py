@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 from datetime import date
@@ -235,7 +236,12 @@ def machine() -> str:
     )
 
 
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupt)  # the block under way is ended with all its processes, as on Ctrl-C
     try:
         app()
     except KeyboardInterrupt:

@@ -124,6 +124,24 @@ def test_all_sides_in_turn(quickstart_base: Path, tmp_path: Path) -> None:
     assert not left_running("/tmp/sgp-")
 
 
+@pytest.mark.e2e
+def test_ending_it_ends_the_block_under_way(quickstart_base: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "benchmarks" / "peers.py"), "--sizes", "8x4", "--sides", "ours",
+         "--out", str(quickstart_base)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not any("gcs_server" in " ".join(found.info["cmdline"]) for found in left_running("/tmp/sgp-")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline, "no block was started"
+        time.sleep(0.1)
+    process.terminate()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert not left_running("/tmp/sgp-")
+
+
 @pytest.mark.slow
 @pytest.mark.e2e
 def test_trls_environment_and_block(quickstart_base: Path) -> None:
