@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import transfer_queue as tq
@@ -31,9 +31,11 @@ from seed_grpo.settings import MethodSettings
 from seed_grpo.uncertainty import MeasuredBatch, measure_batch
 from seed_grpo.verl_plugin import ESTIMATOR
 from seed_grpo.verl_plugin.estimator import BatchWeights, batch_weights
-from seed_grpo.verl_plugin.group_rollout import Graded, GroupRolloutManager
 from seed_grpo.verl_plugin.reward import answer_of, holds_answer
 from seed_grpo.verl_plugin.runtime import RuntimeSettings
+
+if TYPE_CHECKING:  # verl loads this module while it loads what the group rollout needs
+    from seed_grpo.verl_plugin.group_rollout import Graded
 
 logger = logging.getLogger(__name__)
 
@@ -148,8 +150,8 @@ class SeedGrpoMixin(PPOTrainer):
 
     def _graded(self, keys: list[str]) -> list[Graded] | None:
         """What the group rollout, in this process, knows of the responses; None where TransferQueue must be asked."""
-        manager = getattr(self, "agent_loop_manager", None)
-        return manager.take_graded(keys) if isinstance(manager, GroupRolloutManager) else None
+        take = getattr(getattr(self, "agent_loop_manager", None), "take_graded", None)
+        return take(keys) if take else None
 
     def _measure(self, keys: list[str], partition_id: str, graded: list[Graded] | None) -> MeasuredBatch:
         likelihood = self.method.mass == "likelihood"
