@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 SINGLE_TURN = "single_turn_agent"
+_NO_INPUTS: dict[str, Any] = {}
 MOST_GRADED = 1 << 18
 """Responses remembered for the trainer; it looks older ones up in TransferQueue."""
 
@@ -105,6 +106,7 @@ class GroupRolloutManager:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="group-rollout", daemon=True).start()
         self._servers = self._find_servers()
+        self._processor_kwargs = dict(config.data.get("mm_processor_kwargs") or {})
         self._graded: OrderedDict[str, Graded] = OrderedDict()
         self._graded_lock = threading.Lock()
 
@@ -253,7 +255,7 @@ class GroupRolloutManager:
                 while len(self._graded) > MOST_GRADED:
                     self._graded.popitem(last=False)
         if keys:
-            tq.kv_batch_put(keys=keys, partition_id=partition, fields=list_of_dict_to_tensordict(fields), tags=tags)
+            tq.kv_batch_put(keys=keys, partition_id=partition, fields=_as_tensordict(fields), tags=tags)
         if errors:
             lost, first = len(outcomes) - len(keys), next(iter(errors.values()))
             logger.error("%d of %d responses failed; the first: %s", lost, len(outcomes), first, exc_info=first)
@@ -291,8 +293,8 @@ class GroupRolloutManager:
                 "compute_score": score_seconds,
                 "num_preempted": response.num_preempted,
             },
-            "multi_modal_inputs": {},
-            "mm_processor_kwargs": dict(self._config.data.get("mm_processor_kwargs") or {}),
+            "multi_modal_inputs": _NO_INPUTS,
+            "mm_processor_kwargs": self._processor_kwargs,
             "mm_processor_output": None,
             "extra_fields": {
                 **response.extra_fields,
@@ -345,6 +347,19 @@ def _rows(batch: TensorDict) -> list[dict[str, Any]]:
 
 def _plain(value: Any) -> Any:
     return value.data if isinstance(value, NonTensorData) else value
+
+
+def _as_tensordict(rows: list[dict[str, Any]]) -> TensorDict:
+    """The rows as columns. Most of what is no tensor is the same for all responses to a prompt: wrapped once each, not
+    once a row, which would take most of the time of storing a batch."""
+    wrapped: dict[int, NonTensorData] = {}
+    for row in rows:
+        for name, value in row.items():
+            if not isinstance(value, torch.Tensor):
+                if id(value) not in wrapped:
+                    wrapped[id(value)] = NonTensorData(value)
+                row[name] = wrapped[id(value)]
+    return list_of_dict_to_tensordict(rows)
 
 
 def _tag(row: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
