@@ -148,11 +148,16 @@ def end_with_owner() -> None:
 
 
 if __name__ == "__main__":
+    status = 0
     try:
         main(*sys.argv[1:])
     except KeyboardInterrupt:
-        sys.exit(130)
+        status = 130
     except Exception as error:
         traceback.print_exc()
-        print(FAILURE_MARK + " ".join(failure_line(error).split()), flush=True)
-        sys.exit(1)
+        print(FAILURE_MARK + " ".join(failure_line(error).split()))
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The interpreter would wait for the threads of rollouts that an asynchronous run has left in flight.
+    os._exit(status)
