@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seed_grpo.ablation.compose import run_folder
+from seed_grpo.ablation.run import FAILED
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.records import CONFIG, METRICS, PROMPTS, SUMMARY, read_lines
 from seed_grpo.report.load import RESULTS
@@ -22,7 +24,6 @@ from seed_grpo.report.load import RESULTS
 if TYPE_CHECKING:
     from seed_grpo.ablation.study import Study
 
-RUNS, FAILED = "runs", "failed.json"
 VALIDATION = "val/accuracy"
 PAPER_ALPHA, PAPER_G = 0.02, 8
 
@@ -139,7 +140,7 @@ class StudyRun:
 def load_runs(out: Path, study: Study) -> dict[tuple[str, int], StudyRun]:
     """Every run that the study asks for, by arm and seed; one that cannot be read is there with the reason."""
     return {
-        (arm.name, seed): _load(out / RUNS / arm.name / f"seed_{seed}", arm.name, seed, study.benchmarks)
+        (arm.name, seed): _load(run_folder(out, arm.name, seed), arm.name, seed, study.benchmarks)
         for arm in study.arms
         for seed in study.seeds
     }

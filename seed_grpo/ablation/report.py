@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seed_grpo.ablation import figures, tables
 from seed_grpo.ablation.paper import sentences
 from seed_grpo.ablation.results import ONE_POINT, ArmResult, Comparison, Results, collect
+from seed_grpo.files import replace_file
 from seed_grpo.report.build import Report, Section, to_markdown
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def write_results(out: Path, study: Study) -> None:
         if stale.stem not in {figure.name for figure in drawn}:
             stale.unlink()
     for figure in drawn:
-        _write(folder / f"{figure.name}.svg", figure.svg.encode())
-        _write(folder / f"{figure.name}.png", figure.png)
-    _write(out / JSON, (json.dumps(as_json(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
-    _write(out / CSV, as_csv(results).encode())
-    _write(out / MARKDOWN, to_markdown(as_report(results, drawn)).encode("utf-8", "replace"))
+        replace_file(folder / f"{figure.name}.svg", figure.svg)
+        replace_file(folder / f"{figure.name}.png", figure.png)
+    replace_file(out / JSON, json.dumps(as_json(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    replace_file(out / CSV, as_csv(results))
+    replace_file(out / MARKDOWN, to_markdown(as_report(results, drawn)).encode("utf-8", "replace"))
 
 
 def as_report(results: Results, drawn: list[figures.Figure]) -> Report:
@@ -151,9 +151,3 @@ def _run(run: StudyRun) -> dict[str, Any]:
         "training_seconds": run.summary.get("training_seconds"),
         "commit": run.summary.get("commit"),
     }
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from seed_grpo.ablation.compose import base_folder, compose_run, run_folder
 from seed_grpo.ablation.study import Study
 from seed_grpo.errors import RunStopped, SeedGrpoError
+from seed_grpo.files import replace_file
 from seed_grpo.records import CONFIG, METRICS, SUMMARY
 
 if TYPE_CHECKING:
@@ -258,6 +259,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    replace_file(path, json.dumps(content, indent=2) + "\n")

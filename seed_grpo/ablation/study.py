@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seed_grpo.errors import UsageError
+from seed_grpo.files import replace_file
 
 SHIPPED = Path(__file__).resolve().parents[1] / "configs" / "study"
 STUDY = "study.yaml"
@@ -172,14 +173,10 @@ def read_study(path: str | Path) -> Study:
 
 def write_study(study: Study, path: Path) -> None:
     """Write the resolved study; `read_study` reads it back."""
-    import os
-
     import yaml
 
     content: dict[str, Any] = {field.name: _plain(getattr(study, field.name)) for field in fields(Study)}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
-    os.replace(unfinished, path)
+    replace_file(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))
 
 
 def with_overrides(study: Study, overrides: Sequence[str]) -> Study:

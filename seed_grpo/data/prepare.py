@@ -16,6 +16,7 @@ from seed_grpo.data.rows import Record, choose_columns, to_records
 from seed_grpo.data.sources import BadRow, RawTable, check_bad_rows, looks_local, read_hub, read_local, sha256
 from seed_grpo.data.templates import PASS_THROUGH, Template, get_template
 from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.files import replace_file
 
 MANIFEST_SUFFIX = ".manifest.json"
 
@@ -316,6 +317,4 @@ def _warnings(
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    replace_file(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

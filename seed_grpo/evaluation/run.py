@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from seed_grpo.evaluation.backends import Backend, Request, Sampling
 from seed_grpo.evaluation.problems import Benchmark
 from seed_grpo.evaluation.responses import GREEDY, Key, ResponseFile
 from seed_grpo.evaluation.summarize import summarize
+from seed_grpo.files import replace_file
 from seed_grpo.settings import MethodSettings
 
 RESPONSES = "responses.jsonl"
@@ -286,14 +286,8 @@ def _only_one(folder: Path) -> Iterator[None]:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    _replace(path, json.dumps(content, indent=2) + "\n")
+    replace_file(path, json.dumps(content, indent=2) + "\n")
 
 
 def _write_lines(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    _replace(path, "".join(json.dumps(record) + "\n" for record in records))
-
-
-def _replace(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="ascii")
-    os.replace(unfinished, path)
+    replace_file(path, "".join(json.dumps(record) + "\n" for record in records))

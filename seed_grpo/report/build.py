@@ -5,7 +5,6 @@ What models write and what folders are called is shown, never interpreted: the p
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from seed_grpo.errors import UsageError
+from seed_grpo.files import replace_file
 from seed_grpo.report import figures, tables
 from seed_grpo.report.examples import Example, from_evaluation, from_run
 from seed_grpo.report.load import load
@@ -60,10 +60,10 @@ def write_report(paths: Sequence[str | Path], out: str | Path, title: str = "SEE
     pictures = [figure for section in report.sections for figure in section.figures]
     for figure in pictures:
         (folder / "figures").mkdir(exist_ok=True)
-        _replace(folder / "figures" / f"{figure.name}.png", figure.png)
+        replace_file(folder / "figures" / f"{figure.name}.png", figure.png)
     # A lone surrogate, which a model can write, has no UTF-8 form.
-    _replace(folder / HTML, to_html(report).encode("utf-8", "replace"))
-    _replace(folder / MARKDOWN, to_markdown(report).encode("utf-8", "replace"))
+    replace_file(folder / HTML, to_html(report).encode("utf-8", "replace"))
+    replace_file(folder / MARKDOWN, to_markdown(report).encode("utf-8", "replace"))
     return [folder / HTML, folder / MARKDOWN]
 
 
@@ -186,9 +186,3 @@ def _fence(text: str) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)

@@ -34,6 +34,7 @@ def main(config_path: str, scratch: str) -> None:
     for name, value in config.ray_kwargs.ray_init.runtime_env.get("env_vars", {}).items():
         os.environ.setdefault(name, str(value))
     address = os.environ.get("RAY_ADDRESS") or config.ray_kwargs.ray_init.get("address")
+    # Read by hand: importing RuntimeSettings before verl has would make the plugin look as if verl had not loaded it.
     here = bool(config.get("seed_grpo_runtime", {}).get("trainer_in_driver")) and not address
     early = _EarlyRay(config, scratch) if here else None
 
