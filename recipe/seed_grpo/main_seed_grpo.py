@@ -6,7 +6,7 @@ python3 -m recipe.seed_grpo.main_seed_grpo experiment=qwen2.5_math_7b platform=g
 from __future__ import annotations
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import validate_config
@@ -23,6 +23,7 @@ register_defaults()
 def main(config: DictConfig) -> None:
     """Check the run, then hand it to verl."""
     require_registered()
+    OmegaConf.resolve(config)  # Ray's processes do not know the project's resolvers
     check_run(config)
     auto_set_device(config)
     validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
