@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 FLASH_ATTENTION = "flash-attn==2.8.3"
+MOST_THREADS = 4
+"""More do not pay for themselves on models that one trains on a CPU."""
 
 
 def register_resolvers() -> None:
@@ -18,7 +21,8 @@ def register_resolvers() -> None:
     from omegaconf import OmegaConf
 
     for resolver in (
-        package_folder, reward_workers, minibatch_prompts, pass_through, attention_implementation, flash_attention,
+        package_folder, reward_workers, torch_threads, minibatch_prompts, pass_through, attention_implementation,
+        flash_attention,
     ):  # fmt: skip
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
 
@@ -34,6 +38,12 @@ def package_folder(name: str) -> str:
 def reward_workers(agent_loop_manager_class: str | None) -> int:
     """The reward workers that the rollout path needs: our manager grades by itself, verl's path asks one."""
     return 0 if agent_loop_manager_class else 1
+
+
+def torch_threads(ranks: int) -> str:
+    """Torch's threads in each of several training ranks on this machine, as an environment variable's value."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return str(min(max(cores // max(ranks, 1), 1), MOST_THREADS))
 
 
 def minibatch_prompts(responses: int, group_size: int, prompts: int) -> int:

@@ -8,6 +8,8 @@ error of this module at log level DEBUG; `registered()` says whether all of it t
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from types import ModuleType
 
@@ -29,6 +31,12 @@ TRAINER_MODES = {
 REWARD_MANAGER = "seed_grpo"
 CPU_PLATFORM = "cpu"
 HF_ROLLOUT = "hf"
+
+
+if os.environ.get("VERL_PLATFORM") == CPU_PLATFORM:
+    # Python otherwise looks for garbage every 700 new objects: a fifth of the time that importing verl takes, and a
+    # tenth of the step where TransferQueue builds an object a row and field.
+    gc.set_threshold(100_000, 20, 100)
 
 
 @when_imported("verl.plugin.platform.platform_manager")

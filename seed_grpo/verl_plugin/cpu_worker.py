@@ -9,13 +9,16 @@ from verl.utils.distributed import initialize_global_process_group_ray
 from verl.workers.engine_workers import ActorRolloutRefWorker
 
 
-def set_torch_threads() -> None:
-    """Give torch the threads that `SEED_GRPO_TORCH_THREADS` names. Ray otherwise leaves an actor with a single one."""
+def set_torch_threads(share: int = 1) -> None:
+    """Give torch a share of the threads that `SEED_GRPO_TORCH_THREADS` names: all of them, half, a third…
+
+    Ray otherwise leaves an actor with a single one.
+    """
     import torch
 
     threads = int(os.environ.get("SEED_GRPO_TORCH_THREADS", "0"))
     if threads > 0:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(max(threads // share, 1))
 
 
 class CPUActorRolloutRefWorker(ActorRolloutRefWorker):

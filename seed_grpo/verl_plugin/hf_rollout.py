@@ -54,7 +54,7 @@ class HFServer:
     """
 
     def __init__(self, config: Any, model_config: Any, replica_rank: int) -> None:
-        set_torch_threads()
+        set_torch_threads(share=2)  # the trainer stores responses while the next ones are decoded
         self.config: RolloutConfig = omega_conf_to_dataclass(config)
         self.model_config: HFModelConfig = omega_conf_to_dataclass(model_config)
         self.replica_rank = replica_rank

@@ -21,6 +21,7 @@ from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
 from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.skip import SkipManager
 
 from seed_grpo.answers import extract_answer
 from seed_grpo.checkpoints import point_to_newest_whole, seal, step_folder
@@ -40,11 +41,13 @@ if TYPE_CHECKING:  # verl loads this module while it loads what the group rollou
 logger = logging.getLogger(__name__)
 
 NOT_FOR_WORKERS = {
-    "ability", "agent_name", "data_source", "extra_fields", "extra_info", "index", "interaction_kwargs", "metrics",
-    "mm_processor_kwargs", "mm_processor_output", "num_turns", "raw_prompt", "reward_model", "session_id",
-    "tools_kwargs", "uid",
+    "ability", "agent_name", "data_source", "dummy_tensor", "extra_fields", "extra_info", "global_steps", "index",
+    "interaction_kwargs", "metrics", "mm_processor_kwargs", "mm_processor_output", "num_turns", "prompt", "raw_prompt",
+    "reward_model", "session_id", "tools_kwargs", "uid",
 }  # fmt: skip
 """Columns of verl's data set and agent loop that describe a row, and take no part in a loss."""
+NOT_FOR_ACTORS = {"returns", "rm_scores"}
+"""Columns that only a critic learns from."""
 
 
 class SeedGrpoMixin(PPOTrainer):
@@ -130,7 +133,7 @@ class SeedGrpoMixin(PPOTrainer):
     def _update_actor(self, batch: Any, metrics: dict) -> Any:
         # The workers would fetch texts and records as well, row by row; they use none of them.
         if batch.fields is not None:
-            unused = NOT_FOR_WORKERS if self.processor else NOT_FOR_WORKERS | {"multi_modal_inputs"}
+            unused = NOT_FOR_WORKERS | NOT_FOR_ACTORS | (set() if self.processor else {"multi_modal_inputs"})
             batch.fields = [name for name in batch.fields if name not in unused]
         return super()._update_actor(batch, metrics)
 
@@ -242,6 +245,39 @@ class SeedGrpoTrainerSync(SeedGrpoMixin, PPOTrainerSync):
     """SEED-GRPO, rollout and update in turn."""
 
     extends = "sync"
+    _rolled_out_ahead = False
+
+    def prepare_step(self) -> dict:
+        if self._rolled_out_ahead:
+            self._rolled_out_ahead = False
+            return {}
+        return super().prepare_step()
+
+    def on_sample_begin(self) -> None:
+        super().on_sample_begin()
+        # The group rollout, in this process, says when it is done; verl asks TransferQueue again and again.
+        if wait := getattr(self.agent_loop_manager, "wait", None):
+            wait()
+
+    def _compute_metrics(self, batch: Any, metrics: dict, *args: Any, **kwargs: Any) -> None:
+        # The weights are new, checkpoint and validation are done: the servers can begin with the next step's responses
+        # while this one's metrics are gathered and logged.
+        self._roll_out_ahead()
+        super()._compute_metrics(batch, metrics, *args, **kwargs)
+
+    def _roll_out_ahead(self) -> None:
+        following = self.global_steps + 1
+        last_step = min(self.total_training_steps, self.steps_per_epoch * self.config.trainer.total_epochs)
+        # verl begins a profile, and looks for rollouts that it has saved, between two steps.
+        watched = self.config.global_profiler.steps or any(s.is_enabled() for s in SkipManager.skip_instances.values())
+        if following > last_step or watched:
+            return
+        self.global_steps = following
+        try:
+            self._add_batch_to_generate()
+        finally:
+            self.global_steps = following - 1
+        self._rolled_out_ahead = True
 
 
 @register_trainer("seed_grpo_colocate_async")
