@@ -106,7 +106,7 @@ class Scratch:
 
     def check_clean(self) -> None:
         """Nothing is left running, and no folder."""
-        assert not self.processes()
+        assert not (left := self.processes()), left
         assert not list(self.folder.glob("seed-grpo-*"))
         shutil.rmtree(self.folder)
 

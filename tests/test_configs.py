@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,17 @@ def test_dr_grpos_minibatch_in_prompts(responses: int, group_size: int, prompts:
 def test_a_minibatch_without_prompts_is_an_error() -> None:
     with pytest.raises(UsageError, match=r"rollout\.n"):
         minibatch_prompts(128, 0, 128)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not say which cores may be used")
+@pytest.mark.parametrize(
+    ("cores", "ranks", "threads"), [(1, 1, "1"), (2, 1, "2"), (8, 2, "4"), (64, 1, "4"), (2, 4, "1")]
+)
+def test_ranks_share_the_cores(cores: int, ranks: int, threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
+    config = compose_config(["platform=cpu", "experiment=quickstart", f"trainer.n_gpus_per_node={ranks}"])
+    variables = config.ray_kwargs.ray_init.runtime_env.env_vars
+    assert variables["SEED_GRPO_TORCH_THREADS"] == threads
 
 
 def test_the_cluster_takes_its_size_from_slurm(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ def rows(quickstart_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     config = compose_config(
         tiny_run(
             quickstart_base, run, f"actor_rollout_ref.rollout.n={N}", "seed_grpo.alpha=0.5",
+            f"actor_rollout_ref.rollout.max_num_seqs={2 * N}",  # the group path takes three shares
             "actor_rollout_ref.rollout.full_determinism=true", "actor_rollout_ref.rollout.val_kwargs.n=1",
             "reward.num_workers=1",  # verl's path asks them
         )

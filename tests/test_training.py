@@ -123,6 +123,7 @@ def test_the_drop_in_for_somebody_who_runs_verl_already(quickstart_base: Path, t
 
     config = OmegaConf.load(ROOT / "seed_grpo" / "configs" / "platform" / "cpu.yaml")
     config.reward.num_workers = 1  # what is worked out there is not known to verl's command
+    config.ray_kwargs.ray_init.runtime_env.env_vars.SEED_GRPO_TORCH_THREADS = "1"
     cpu = [f"++{key}={value}" for key, value in flat(OmegaConf.to_container(config, resolve=False))]
     folder = tmp_path / "run"
     done = subprocess.run(

@@ -24,7 +24,7 @@ from seed_grpo.errors import RunStopped, SeedGrpoError
 from seed_grpo.records import CONFIG, METRICS, STOP, STOPPED, SUMMARY, read_lines
 from seed_grpo.training.driver import FAILURE_MARK
 from seed_grpo.training.preflight import check_run, last_step
-from seed_grpo.training.processes import kill, started_by
+from seed_grpo.training.processes import FOLDER, kill, started_by
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -112,7 +112,12 @@ def _run_driver(config: DictConfig, folder: Path, verbose: bool) -> None:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "TENSORBOARD_DIR": str(folder / "tensorboard")},
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "TENSORBOARD_DIR": str(folder / "tensorboard"),
+                FOLDER: scratch,
+            },
         )
     try:
         _follow(driver, config, folder, log_path if verbose else None, log_start)
@@ -182,7 +187,7 @@ def _copy_log(path: Path, position: int) -> int:
 
 
 def _stop(driver: subprocess.Popen, scratch: str) -> None:
-    """End the driver and everything that it started; Ray's processes carry the scratch folder in their command line."""
+    """End the driver and everything that it started."""
     started = started_by(driver.pid, scratch)
     if driver.poll() is None:
         driver.send_signal(signal.SIGTERM)

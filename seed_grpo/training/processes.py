@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import psutil
 
+FOLDER = "SEED_GRPO_SCRATCH"
+"""The environment variable by which a run's processes name its folder, whatever they call themselves."""
 END_SECONDS = 10
 """Time for the kernel to take away what was killed."""
 
 
 def started_by(pid: int, folder: str) -> set[psutil.Process]:
-    """What a process started, and what carries the run's folder in its command line, as Ray's processes do: with all
-    that these started. The process itself and this one are not among them."""
+    """What a process started, and what carries the run's folder in its command line, as Ray's daemons do, or in its
+    environment, as Ray's workers do: with all that these started. The process itself and this one are not among them.
+    """
     import psutil
 
-    roots = [process for process in psutil.process_iter(["cmdline"]) if _mentions(process, folder)]
+    roots = [process for process in psutil.process_iter(["cmdline", "environ"]) if _mentions(process, folder)]
     with suppress(psutil.NoSuchProcess):
         roots.append(psutil.Process(pid))
     found = set(roots)
@@ -40,4 +43,5 @@ def kill(processes: Iterable[psutil.Process], grace: float = 0) -> None:
 
 
 def _mentions(process: psutil.Process, folder: str) -> bool:
-    return any(folder in part for part in process.info["cmdline"] or ())
+    in_environment = (process.info["environ"] or {}).get(FOLDER) == folder
+    return in_environment or any(folder in part for part in process.info["cmdline"] or ())
