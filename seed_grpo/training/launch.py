@@ -34,6 +34,8 @@ STOP_SECONDS = 30
 """Time for Ray to stop by itself before its processes are killed."""
 END_SECONDS = 5
 """Time for what the driver leaves to end by itself."""
+_interrupted = threading.Event()
+"""Set by SIGINT and SIGTERM: an exception that a handler raises is lost where Python is just cleaning up an object."""
 
 
 def run_training(config: DictConfig, *, verbose: bool = False) -> dict[str, Any]:
@@ -86,12 +88,14 @@ def _signals(folder: Path) -> Iterator[None]:
         (folder / STOP).touch()
 
     def interrupt(*_: Any) -> None:
+        _interrupted.set()
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield  # signals go to the main thread
         return
-    handlers = {signal.SIGUSR1: stop_after_step, signal.SIGTERM: interrupt}
+    _interrupted.clear()
+    handlers = {signal.SIGUSR1: stop_after_step, signal.SIGTERM: interrupt, signal.SIGINT: interrupt}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
@@ -149,6 +153,8 @@ def _follow(driver: subprocess.Popen, config: DictConfig, folder: Path, log_path
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("starting", total=config.trainer.total_training_steps, completed=done, numbers="")
         while True:
+            if _interrupted.is_set():
+                raise KeyboardInterrupt
             ended = driver.poll() is not None
             if log_path is not None:
                 position = _copy_log(log_path, position)

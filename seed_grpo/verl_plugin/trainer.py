@@ -109,7 +109,6 @@ class SeedGrpoMixin(PPOTrainer):
 
     def _save_checkpoint(self) -> None:
         super()._save_checkpoint()
-        seal(step_folder(self.folder, self.global_steps))
         self._saved_step = self.global_steps
 
     def on_step_end(self) -> None:
@@ -238,6 +237,9 @@ class SeedGrpoMixin(PPOTrainer):
         samples = sum(not tag.get("is_padding", False) for tag in batch.tags)
         metrics["perf/samples_per_second"] = samples / timing_raw["step"]
         self.records.write_step(global_steps, metrics)
+        if self._saved_step == global_steps:
+            # Only now: a run that ends in between would go on behind a step that is not on record.
+            seal(step_folder(self.folder, global_steps))
 
 
 @register_trainer("seed_grpo_sync")
