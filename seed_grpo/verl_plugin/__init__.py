@@ -31,6 +31,8 @@ TRAINER_MODES = {
 REWARD_MANAGER = "seed_grpo"
 CPU_PLATFORM = "cpu"
 HF_ROLLOUT = "hf"
+COLUMN_STORAGE = "SeedGrpoColumns"
+"""Our storage backend of TransferQueue, in `transfer_queue.backend.storage_backend`."""
 
 
 if os.environ.get("VERL_PLATFORM") == CPU_PLATFORM:
@@ -88,6 +90,11 @@ def _register_engine(module: ModuleType) -> None:
     )
 
 
+@when_imported("transfer_queue")
+def _register_storage(module: ModuleType) -> None:
+    import seed_grpo.verl_plugin.column_storage  # noqa: F401
+
+
 def require_registered() -> None:
     """Raise where a part of the plugin did not register in this process (verl itself keeps silent about it).
 
@@ -106,6 +113,7 @@ def require_registered() -> None:
 
 def registered() -> dict[str, bool]:
     """Whether verl loaded the plugin in this process, and each part registered. Imports verl's trainer: seconds."""
+    from transfer_queue.storage.managers.base import StorageManagerFactory
     from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER as reward_managers
     from verl.plugin.platform.platform_manager import PlatformRegistry
     from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
@@ -121,4 +129,5 @@ def registered() -> dict[str, bool]:
         f"platform {CPU_PLATFORM}": PlatformRegistry.get(CPU_PLATFORM) is not None,
         f"rollout {HF_ROLLOUT}": HF_ROLLOUT in RolloutReplicaRegistry._registry
         and (HF_ROLLOUT, "async") in _ROLLOUT_REGISTRY,
+        f"storage backend {COLUMN_STORAGE}": COLUMN_STORAGE in StorageManagerFactory._registry,
     }

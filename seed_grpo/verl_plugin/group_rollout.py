@@ -109,6 +109,7 @@ class GroupRolloutManager:
         threading.Thread(target=self._loop.run_forever, name="group-rollout", daemon=True).start()
         self._servers = self._find_servers()
         self._processor_kwargs = dict(config.data.get("mm_processor_kwargs") or {})
+        self.stores_old_log_probs: bool = bypasses_old_log_probs(config)
         self._graded: OrderedDict[str, Graded] = OrderedDict()
         self._graded_lock = threading.Lock()
         self._running: set[Future[None]] = set()
@@ -259,6 +260,8 @@ class GroupRolloutManager:
             except Exception as error:
                 errors.setdefault(row["uid"], error)
                 continue
+            if partition == "train" and self.stores_old_log_probs and "rollout_log_probs" in fields[-1]:
+                fields[-1]["old_log_probs"] = fields[-1]["rollout_log_probs"]
             keys.append(f"{row['uid']}_{session}_0")
             tags.append(_tag(row, fields[-1]))
             info = fields[-1]["extra_fields"]["reward_extra_info"]
@@ -340,6 +343,12 @@ def check_supported(config: DictConfig) -> None:
             raise _unsupported(reason)
 
 
+def bypasses_old_log_probs(config: DictConfig) -> bool:
+    """Whether verl would read the rollouts' log-probabilities and write them again as the trainer's own."""
+    correction = config.algorithm.get("rollout_correction")
+    return bool(correction and correction.get("bypass_mode") and config.actor_rollout_ref.rollout.calculate_log_probs)
+
+
 def _unsupported(what: str) -> UsageError:
     return UsageError(
         f"The group rollout does not support {what}.",
@@ -371,7 +380,7 @@ def _as_tensordict(rows: list[dict[str, Any]]) -> TensorDict:
 def _column(values: list[Any]) -> torch.Tensor | NonTensorStack:
     if not isinstance(values[0], torch.Tensor):
         # Most of what is no tensor is the same for all responses to a prompt: wrapped once, not once a row.
-        wrapped = {id(value): NonTensorData(value) for value in values}
+        wrapped = {key: NonTensorData(value) for key, value in {id(value): value for value in values}.items()}
         return NonTensorStack(*[wrapped[id(value)] for value in values])
     if all(value.shape == values[0].shape for value in values):
         return torch.stack(values)

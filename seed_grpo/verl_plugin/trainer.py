@@ -129,6 +129,12 @@ class SeedGrpoMixin(PPOTrainer):
         multiple = self._get_required_batch_multiple(dp_size=1)
         return upsample_batch_to_divisible_size(batch, multiple, self.tokenizer.eos_token_id)
 
+    def _compute_old_log_prob(self, batch: Any, metrics: dict) -> Any:
+        stored = getattr(self.agent_loop_manager, "stores_old_log_probs", False)
+        if stored and not any(tag.get("is_padding", False) for tag in batch.tags):
+            return batch
+        return super()._compute_old_log_prob(batch, metrics=metrics)
+
     def _update_actor(self, batch: Any, metrics: dict) -> Any:
         # The workers would fetch texts and records as well, row by row; they use none of them.
         if batch.fields is not None:
