@@ -121,7 +121,8 @@ def start_ours(task: Task) -> Started:
 
 
 def start_verl(task: Task) -> Started:
-    """verl's own command and V1 trainer, `grpo`, a request a response; the settings are those of our platform=cpu."""
+    """verl's own command and V1 trainer, `grpo`, a request a response, TransferQueue's own storage; the other settings
+    are those of our platform=cpu."""
     from omegaconf import OmegaConf, open_dict
 
     from seed_grpo.training.compose import compose_config
@@ -133,6 +134,7 @@ def start_verl(task: Task) -> Started:
             "trainer.v1.trainer_mode=sync",
             "trainer.logger=[file]",
             "actor_rollout_ref.rollout.agent.agent_loop_manager_class=null",
+            "transfer_queue.backend.storage_backend=SimpleStorage",
         ]
     )
     with open_dict(config):

@@ -85,7 +85,7 @@ class ColumnStorageManager(StorageManager):
 def column_of(values: Any) -> Column:
     """A field of a TensorDict as TransferQueue takes it: dense or nested tensor, or a stack or list of objects."""
     if isinstance(values, NonTensorStack):
-        return Column(_unwrapped(values))
+        return Column(unwrapped(values))
     if not isinstance(values, torch.Tensor):
         return Column(list(values))
     dtype = str(values.dtype).removeprefix("torch.")
@@ -131,7 +131,7 @@ def batched(columns: list[Column]) -> torch.Tensor | NonTensorStack:
     )
 
 
-def _unwrapped(stack: NonTensorStack) -> list[Any]:
+def unwrapped(stack: NonTensorStack) -> list[Any]:
     """The objects of a stack; those that stand in it several times are unwrapped once."""
     items = stack.tensordicts
     if not all(type(item) is NonTensorData for item in items):

@@ -33,6 +33,7 @@ from verl.workers.config import HFModelConfig
 
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.verl_plugin import HF_ROLLOUT, REWARD_MANAGER
+from seed_grpo.verl_plugin.column_storage import unwrapped
 from seed_grpo.verl_plugin.hf_rollout import server_name
 from seed_grpo.verl_plugin.reward import SeedGrpoRewardManager, gold_answer
 
@@ -358,14 +359,14 @@ def _unsupported(what: str) -> UsageError:
 
 def _rows(batch: TensorDict) -> list[dict[str, Any]]:
     """A batch of prompts as one dict a prompt."""
-    columns = dict(batch.items())
-    return [
-        {
-            name: _plain(value) if isinstance(value, NonTensorData) else _plain(value[i])
-            for name, value in columns.items()
-        }
-        for i in range(len(batch))
-    ]
+    columns = {name: _cells(value, len(batch)) for name, value in batch.items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _cells(value: Any, n: int) -> list[Any]:
+    if isinstance(value, NonTensorStack):
+        return unwrapped(value)
+    return [value.data] * n if isinstance(value, NonTensorData) else list(value)
 
 
 def _plain(value: Any) -> Any:

@@ -46,8 +46,8 @@ NOT_FOR_WORKERS = {
     "reward_model", "session_id", "tools_kwargs", "uid",
 }  # fmt: skip
 """Columns of verl's data set and agent loop that describe a row, and take no part in a loss."""
-NOT_FOR_ACTORS = {"returns", "rm_scores"}
-"""Columns that only a critic learns from."""
+NOT_FOR_ACTORS = {"returns", "rm_scores", "rollout_log_probs"}
+"""Columns that the actor's loss does not read: a critic does, or the trainer itself before the update."""
 
 
 class SeedGrpoMixin(PPOTrainer):
