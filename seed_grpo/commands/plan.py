@@ -118,7 +118,7 @@ def _memory(made: Plan) -> Table | None:
 def _words(made: Plan) -> list[str]:
     work, seconds = made.workload, made.seconds
     lines = [
-        f"{work.steps} steps of {seconds.step:.1f} s, {work.validations} validations of {seconds.validation:.0f} s, "
+        f"{work.steps} steps of {seconds.step:.1f} s, {work.validations} validations of {seconds.validation:.1f} s, "
         f"{seconds.start:.0f} s to start: {_hours(made.hours)}."
     ]
     if made.phases:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
@@ -129,12 +130,15 @@ def _seconds(workload: Workload, plain: Sequence[dict[str, Any]], records: Seque
 
     generation, update = middle("timing_s/gen"), middle("timing_s/update_actor")
     computed = workload.log_probs or workload.reference
+    # From record to record: what lies between two steps' own clocks takes time as well.
+    walls = [late["wall_seconds"] - early["wall_seconds"] for early, late in pairwise(records) if late in plain]
+    step = max(middle("timing_s/step"), float(median(walls)))
     log_probs = middle("timing_s/old_log_prob") + middle("timing_s/ref") if computed else 0.0
     return Seconds(
         generation=generation,
         log_probs=log_probs,
         update=update,
-        rest=max(middle("timing_s/step") - generation - log_probs - update, 0.0),
+        rest=max(step - generation - log_probs - update, 0.0),
         communication=0.0,
         validation=middle("timing_s/testing", records),
         start=0.0,
