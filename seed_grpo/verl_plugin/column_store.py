@@ -5,12 +5,10 @@ No torch here: the process that runs this is up in a moment. `column_storage.py`
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +35,11 @@ class Column:
     def trailing(self) -> tuple[int, ...]:
         """The shape of a row of values behind its length."""
         return self.rows.shape[1:] if isinstance(self.rows, np.ndarray) else ()
+
+    def copied(self) -> Column:
+        """The same in memory of its own: a view of what Ray shares would keep all of it occupied."""
+        rows = self.rows.copy() if isinstance(self.rows, np.ndarray) else self.rows
+        return Column(rows, None if self.lengths_N is None else self.lengths_N.copy(), self.dtype)
 
     def joins(self, other: Column) -> bool:
         """Whether the rows of both can stand in one column."""
@@ -73,9 +76,7 @@ class ColumnStore:
         for name, column in columns.items():
             if len(column) != len(indexes):
                 raise ValueError(f"{len(column)} rows of {name} for {len(indexes)} indexes")
-            # Ray hands over views of its shared memory, which would stay occupied.
-            rows = column.rows.copy() if isinstance(column.rows, np.ndarray) else column.rows
-            block = _Block(Column(rows, column.lengths_N, column.dtype))
+            block = _Block(column.copied())
             self._places.setdefault(name, {}).update((index, (block, row)) for row, index in enumerate(indexes))
 
     def get(self, indexes: Sequence[int], names: Sequence[str]) -> dict[str, list[Column]]:
@@ -101,14 +102,12 @@ class ColumnStore:
                 places.pop(index, None)
 
     def save(self, path: str) -> None:
-        """All rows to a file, as a part of a checkpoint."""
-        temporary = Path(f"{path}.tmp")
-        with temporary.open("wb") as file:
+        """All rows to a file, as a part of a checkpoint, whose folder TransferQueue puts in place when it is whole."""
+        with open(path, "wb") as file:
             pickle.dump(self._places, file, protocol=pickle.HIGHEST_PROTOCOL)
-        os.replace(temporary, path)
 
     def load(self, path: str) -> None:
-        """All rows from a file that `save` wrote."""
+        """All rows from a file that `save` wrote: part of the run's own checkpoint, which verl unpickles as well."""
         with open(path, "rb") as file:
             self._places = pickle.load(file)
 
