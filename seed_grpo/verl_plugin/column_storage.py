@@ -120,15 +120,23 @@ def batched(columns: list[Column]) -> torch.Tensor | NonTensorStack:
     """Rows as TransferQueue hands them out: numbers dense, other tensors nested, all else as a stack of objects."""
     column = columns[0]
     if len(columns) > 1 or column.dtype is None:
-        return AsyncSimpleStorageManager._pack_field_values([row for part in columns for row in _rows(part)])
+        rows = [row for part in columns for row in _rows(part)]
+        plain = not any(isinstance(row, torch.Tensor) for row in rows)
+        return stacked(rows) if plain else AsyncSimpleStorageManager._pack_field_values(rows)
     values = _values(column)
     if column.lengths_N is None:
         return values
-    lengths = torch.from_numpy(column.lengths_N)
+    lengths = torch.from_numpy(column.lengths_N.copy())
     offsets = torch.cat([torch.zeros(1, dtype=lengths.dtype), lengths.cumsum(0)])
     return torch.nested.nested_tensor_from_jagged(
         values, offsets, min_seqlen=int(lengths.min()), max_seqlen=int(lengths.max())
     )
+
+
+def stacked(objects: list[Any]) -> NonTensorStack:
+    """Objects as a column; those that stand in it several times, as most of a group's do, are wrapped once."""
+    wrapped = {key: NonTensorData(value) for key, value in {id(value): value for value in objects}.items()}
+    return NonTensorStack(*[wrapped[id(value)] for value in objects])
 
 
 def unwrapped(stack: NonTensorStack) -> list[Any]:

@@ -33,7 +33,7 @@ from verl.workers.config import HFModelConfig
 
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.verl_plugin import HF_ROLLOUT, REWARD_MANAGER
-from seed_grpo.verl_plugin.column_storage import unwrapped
+from seed_grpo.verl_plugin.column_storage import stacked, unwrapped
 from seed_grpo.verl_plugin.hf_rollout import server_name
 from seed_grpo.verl_plugin.reward import SeedGrpoRewardManager, gold_answer
 
@@ -380,9 +380,7 @@ def _as_tensordict(rows: list[dict[str, Any]]) -> TensorDict:
 
 def _column(values: list[Any]) -> torch.Tensor | NonTensorStack:
     if not isinstance(values[0], torch.Tensor):
-        # Most of what is no tensor is the same for all responses to a prompt: wrapped once, not once a row.
-        wrapped = {key: NonTensorData(value) for key, value in {id(value): value for value in values}.items()}
-        return NonTensorStack(*[wrapped[id(value)] for value in values])
+        return stacked(values)
     if all(value.shape == values[0].shape for value in values):
         return torch.stack(values)
     # verl builds jagged ones; TransferQueue takes a column apart five times, jagged ones in Python, these in C++.
