@@ -20,6 +20,14 @@ def failures(*overrides: str) -> dict[str, Finding]:
     return {finding.name: finding for finding in examine(compose_config(overrides), start_ray=False) if not finding.ok}
 
 
+@pytest.mark.parametrize(("backend", "units"), [("SeedGrpoColumns", 1), ("SimpleStorage", 4)])
+def test_the_storage_that_is_used_is_counted(backend: str, units: int) -> None:
+    chosen = f"transfer_queue.backend.storage_backend={backend}"
+    four = compose_config([chosen, "transfer_queue.backend.SimpleStorage.num_data_storage_units=4"])
+    one = compose_config([chosen, "transfer_queue.backend.SimpleStorage.num_data_storage_units=1"])
+    assert cpus_needed(four) - cpus_needed(one) == units - 1
+
+
 def test_this_machine_can_run_the_default() -> None:
     assert failures() == {}
 

@@ -131,7 +131,8 @@ def _seconds(workload: Workload, plain: Sequence[dict[str, Any]], records: Seque
     generation, update = middle("timing_s/gen"), middle("timing_s/update_actor")
     computed = workload.log_probs or workload.reference
     # From record to record: what lies between two steps' own clocks takes time as well.
-    walls = [late["wall_seconds"] - early["wall_seconds"] for early, late in pairwise(records) if late in plain]
+    steps = {each["step"] for each in plain}
+    walls = [b["wall_seconds"] - a["wall_seconds"] for a, b in pairwise(records) if b["step"] in steps]
     step = max(middle("timing_s/step"), float(median(walls)))
     log_probs = middle("timing_s/old_log_prob") + middle("timing_s/ref") if computed else 0.0
     return Seconds(

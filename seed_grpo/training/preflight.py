@@ -10,7 +10,7 @@ from seed_grpo.data import validate_parquet
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.records import CONFIG, METRICS, read_lines
 from seed_grpo.training.prompts import check_prompts
-from seed_grpo.verl_plugin import ESTIMATOR, TRAINER_MODES
+from seed_grpo.verl_plugin import COLUMN_STORAGE, ESTIMATOR, TRAINER_MODES
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -116,7 +116,9 @@ def check_batch(config: DictConfig) -> None:
 def cpus_needed(config: DictConfig) -> int:
     """Logical CPUs that verl's actors reserve at once; Ray waits without a word when it has fewer."""
     ranks = config.trainer.n_gpus_per_node * config.trainer.nnodes
-    storage_units = config.transfer_queue.backend.SimpleStorage.num_data_storage_units
+    backend = config.transfer_queue.backend
+    ours = backend.storage_backend == COLUMN_STORAGE  # one process, whatever verl's own storage is set to
+    storage_units = 1 if ours else backend.SimpleStorage.num_data_storage_units
     # One more to place the actors that reserve nothing once they run.
     return CPUS_PER_RANK * ranks + storage_units + 1
 

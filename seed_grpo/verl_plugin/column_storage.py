@@ -100,7 +100,8 @@ def column_of(values: Any) -> Column:
 
 
 def schema_of(values: Any, column: Column) -> dict[str, Any]:
-    """What TransferQueue's controller keeps of a field, as its `extract_field_schema` finds it."""
+    """What TransferQueue's controller keeps of a field: as its `extract_field_schema` finds it, which takes nested
+    tensors apart once more."""
     if not isinstance(values, torch.Tensor):
         return {"dtype": None, "shape": None, "is_nested": False, "is_non_tensor": True}
     if column.lengths_N is None or column.dtype is None:
@@ -135,8 +136,7 @@ def batched(columns: list[Column]) -> torch.Tensor | NonTensorStack:
 
 def stacked(objects: list[Any]) -> NonTensorStack:
     """Objects as a column; those that stand in it several times, as most of a group's do, are wrapped once."""
-    wrapped = {key: NonTensorData(value) for key, value in {id(value): value for value in objects}.items()}
-    return NonTensorStack(*[wrapped[id(value)] for value in objects])
+    return NonTensorStack(*_each_once(NonTensorData, objects))
 
 
 def unwrapped(stack: NonTensorStack) -> list[Any]:
@@ -144,8 +144,13 @@ def unwrapped(stack: NonTensorStack) -> list[Any]:
     items = stack.tensordicts
     if not all(type(item) is NonTensorData for item in items):
         return stack.tolist()
-    objects = {key: item.data for key, item in {id(item): item for item in items}.items()}
-    return [objects[id(item)] for item in items]
+    return _each_once(lambda item: item.data, items)
+
+
+def _each_once(function: Callable[[Any], Any], items: list[Any]) -> list[Any]:
+    """The function of each item, called once for an item that stands there several times."""
+    of_id = {key: function(item) for key, item in {id(item): item for item in items}.items()}
+    return [of_id[id(item)] for item in items]
 
 
 def _rows(column: Column) -> list[Any]:

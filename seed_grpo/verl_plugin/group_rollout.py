@@ -374,7 +374,7 @@ def _plain(value: Any) -> Any:
 
 
 def _as_tensordict(rows: list[dict[str, Any]]) -> TensorDict:
-    """The rows as columns, in the layouts that TransferQueue takes apart fastest; it stores row by row either way."""
+    """The rows as columns, in the layouts that TransferQueue takes apart fastest; what is read is the same."""
     return TensorDict({name: _column([row[name] for row in rows]) for name in rows[0]}, batch_size=[len(rows)])
 
 
@@ -383,7 +383,7 @@ def _column(values: list[Any]) -> torch.Tensor | NonTensorStack:
         return stacked(values)
     if all(value.shape == values[0].shape for value in values):
         return torch.stack(values)
-    # verl builds jagged ones; TransferQueue takes a column apart five times, jagged ones in Python, these in C++.
+    # verl builds jagged ones; TransferQueue takes a column apart more than once, jagged ones in Python, these in C++.
     return torch.nested.nested_tensor(values, layout=torch.strided)
 
 
