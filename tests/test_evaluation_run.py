@@ -171,7 +171,8 @@ def test_row_seeds_sample_from_the_model_s_distribution(model: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from seed_grpo.verl_plugin.hf_engine import HFEngine, Sampling
+    from seed_grpo.verl_plugin.decoding import Sampling
+    from seed_grpo.verl_plugin.hf_engine import HFEngine
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     loaded = AutoModelForCausalLM.from_pretrained(model)

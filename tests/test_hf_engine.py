@@ -11,7 +11,8 @@ import torch
 
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.quickstart.model import build_model
-from seed_grpo.verl_plugin.hf_engine import HFEngine, Sampling
+from seed_grpo.verl_plugin.decoding import Sampling
+from seed_grpo.verl_plugin.hf_engine import HFEngine
 
 PROMPTS = [[49, 50, 51], [60, 61, 62, 63, 64, 65, 66], [70]]
 

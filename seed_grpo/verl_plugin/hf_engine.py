@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    Cache,
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
@@ -21,85 +21,54 @@ from transformers import (
 )
 
 from seed_grpo.errors import SeedGrpoError
+from seed_grpo.verl_plugin.decoding import Generated, Sampling
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How to decode; a temperature of 0 is greedy. `top_k` of 0 or −1 keeps every token."""
+class _Sampler(LogitsProcessor):
+    """Chooses each row's token and keeps its log-probability; generate() then takes the token that it marks.
 
-    max_tokens: int
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = -1
+    The log-probability is what the trainer computes: at the sampling temperature, over the whole vocabulary. A token is
+    drawn with one random number a row, by the cumulated probabilities; torch.multinomial draws one a row and token.
 
-    @property
-    def greedy(self) -> bool:
-        return self.temperature == 0.0
-
-
-@dataclass(frozen=True)
-class Generated:
-    """One response.
-
-    Attributes:
-        token_ids: its tokens, with the end-of-sequence token where it ended.
-        log_probs: the log-probability of each token.
-        aborted: whether decoding was stopped before the response was complete.
-        extra_fields: what verl's servers report beside, such as the version of the weights.
+    Args:
+        sampling: how to choose.
+        generators: one for all rows, or one a row, so that a row does not depend on its neighbours.
     """
 
-    token_ids: list[int]
-    log_probs: list[float]
-    aborted: bool
-    extra_fields: dict[str, Any] = field(default_factory=dict)
-
-
-class _LogProbRecorder(LogitsProcessor):
-    """Keeps the log-probability of every sampled token, at the sampling temperature and over the whole vocabulary.
-
-    That is what the trainer computes, so both agree. It sees the logits of a step before the token is drawn, and the
-    token one step later; nothing of the size (steps × vocabulary) is stored.
-    """
-
-    def __init__(self, temperature: float) -> None:
-        self._temperature = temperature or 1.0
-        self._pending: torch.Tensor | None = None
-        self.columns: list[torch.Tensor] = []
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        self.settle(input_ids)
-        self._pending = torch.log_softmax(scores.float() / self._temperature, dim=-1)
-        return scores
-
-    def settle(self, sequences: torch.Tensor) -> None:
-        if self._pending is not None:
-            self.columns.append(self._pending.gather(1, sequences[:, -1:].to(self._pending.device)))
-            self._pending = None
-
-
-class _RowSampler(LogitsProcessor):
-    """Draws each row's token from a random state of its own, so that a row does not depend on its neighbours.
-
-    argmax(p / E) with E from Exp(1) is a draw from p; so greedy decoding behind this processor samples.
-    """
-
-    def __init__(self, seeds: Sequence[int], sampling: Sampling, device: torch.device) -> None:
-        self._generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
-        self._temperature = sampling.temperature
+    def __init__(self, sampling: Sampling, generators: Sequence[torch.Generator]) -> None:
+        self._sampling = sampling
+        self._generators = generators
         self._warpers: list[LogitsProcessor] = []
         if sampling.top_k > 0:
             self._warpers.append(TopKLogitsWarper(sampling.top_k))
         if sampling.top_p < 1.0:
             self._warpers.append(TopPLogitsWarper(sampling.top_p))
+        self.log_probs: list[torch.Tensor] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        scores = scores.float() / self._temperature
+        log_probs_BV = torch.log_softmax(scores.float() / (self._sampling.temperature or 1.0), dim=-1)
+        if torch.isnan(log_probs_BV[:, 0]).any():
+            raise SeedGrpoError(
+                "The rollout's model computes probabilities that are not numbers.",
+                "look for the step at which the loss or the gradient's norm became nan, and lower the learning rate.",
+            )
+        token_B1 = scores.argmax(dim=-1, keepdim=True) if self._sampling.greedy else self._draw(input_ids, log_probs_BV)
+        self.log_probs.append(log_probs_BV.gather(1, token_B1))
+        return scores.scatter(1, token_B1, torch.inf)
+
+    def _draw(self, input_ids: torch.Tensor, log_probs_BV: torch.Tensor) -> torch.Tensor:
         for warper in self._warpers:
-            scores = warper(input_ids, scores)
-        noise = torch.empty_like(scores)
-        for row, generator in enumerate(self._generators):
-            noise[row].exponential_(generator=generator)
-        return scores - noise.clamp_min_(torch.finfo(noise.dtype).tiny).log_()
+            log_probs_BV = warper(input_ids, log_probs_BV)
+        cumulated_BV = log_probs_BV.exp().cumsum(dim=-1, dtype=torch.float64)
+        total_B1 = cumulated_BV[:, -1:]
+        # Above 0 and up to the total, so that the first sum to reach it is never that of a token without probability.
+        return torch.searchsorted(cumulated_BV, (1.0 - self._uniform(len(total_B1)).to(total_B1.device)) * total_B1)
+
+    def _uniform(self, rows: int) -> torch.Tensor:
+        """Random numbers from [0, 1), shape (B, 1)."""
+        if len(self._generators) == 1:
+            return torch.rand((rows, 1), generator=self._generators[0], dtype=torch.float64)
+        return torch.stack([torch.rand(1, generator=one, dtype=torch.float64) for one in self._generators])
 
 
 class _Abort(StoppingCriteria):
@@ -132,6 +101,9 @@ class HFEngine:
         self._pad = pad_token_id
         self._max_batch = max_batch
         self._parameters = dict(model.named_parameters(remove_duplicate=False))
+        # Only of attention over everything it is sure that a cache can be handed on row by row.
+        layers = getattr(model.config.get_text_config(decoder=True), "layer_types", None) or ["full_attention"]
+        self._shares_prompts = set(layers) == {"full_attention"}
 
     @classmethod
     def from_folder(cls, path: str, *, dtype: str = "float32", max_batch: int = 1024, **kwargs: Any) -> HFEngine:
@@ -157,18 +129,19 @@ class HFEngine:
         Args:
             prompts: token ids, none empty.
             sampling: shared by all rows.
-            seed: sets torch's random state first, for this call; None leaves it alone.
+            seed: of this call's random numbers; None: torch's own go on.
             row_seeds: a seed a prompt instead, so that a response does not depend on what shares its batch.
             abort: when set from another thread, decoding stops after the current token.
         """
-        if seed is not None:
-            torch.manual_seed(seed)
         abort = abort or threading.Event()
+        common = torch.default_generator if seed is None else torch.Generator().manual_seed(seed)
         responses: list[Generated] = []
         for start in range(0, len(prompts), self._max_batch):
             rows = slice(start, start + self._max_batch)
-            seeds = row_seeds[rows] if row_seeds is not None else None
-            responses.extend(self._generate_batch(prompts[rows], sampling, abort, seeds))
+            generators = (
+                [torch.Generator().manual_seed(s) for s in row_seeds[rows]] if row_seeds is not None else [common]
+            )
+            responses.extend(self._generate_batch(prompts[rows], sampling, abort, generators))
         return responses
 
     @torch.inference_mode()
@@ -177,36 +150,49 @@ class HFEngine:
         prompts: Sequence[Sequence[int]],
         sampling: Sampling,
         abort: threading.Event,
-        row_seeds: Sequence[int] | None,
+        generators: Sequence[torch.Generator],
     ) -> list[Generated]:
+        distinct, prompt_of_row = _distinct(prompts)
+        input_ids_PT, mask_PT = (tensor.to(self.model.device) for tensor in self._left_padded(distinct))
+        width = input_ids_PT.shape[1]
+        cache = None
+        if len(distinct) < len(prompts) and width > 1 and self._shares_prompts:
+            cache = self._prompt_cache(input_ids_PT, mask_PT, prompt_of_row)
+        sampler = _Sampler(sampling, generators)
+        sequences = self.model.generate(
+            input_ids=input_ids_PT[prompt_of_row],
+            attention_mask=mask_PT[prompt_of_row],
+            past_key_values=cache,
+            max_new_tokens=sampling.max_tokens,
+            do_sample=False,
+            logits_processor=LogitsProcessorList([sampler]),
+            stopping_criteria=StoppingCriteriaList([_Abort(abort)]),
+        )
+        return self._collect(sequences[:, width:].cpu(), torch.cat(sampler.log_probs, dim=1).cpu(), sampling)
+
+    def _left_padded(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The prompts as one tensor, and its attention mask."""
         width = max(len(prompt) for prompt in prompts)
         input_ids = torch.full((len(prompts), width), self._pad, dtype=torch.long)
         attention_mask = torch.zeros_like(input_ids)
         for row, prompt in enumerate(prompts):
             input_ids[row, width - len(prompt) :] = torch.tensor(prompt)
             attention_mask[row, width - len(prompt) :] = 1
-        recorder = _LogProbRecorder(sampling.temperature)
-        processors = LogitsProcessorList([recorder])
-        arguments: dict[str, Any] = {"do_sample": False}
-        if not sampling.greedy and row_seeds is not None:
-            processors.append(_RowSampler(row_seeds, sampling, self.model.device))
-        elif not sampling.greedy:
-            arguments = {
-                "do_sample": True,
-                "temperature": sampling.temperature,
-                "top_p": sampling.top_p,
-                "top_k": max(sampling.top_k, 0),
-            }
-        sequences = self.model.generate(
-            input_ids=input_ids.to(self.model.device),
-            attention_mask=attention_mask.to(self.model.device),
-            max_new_tokens=sampling.max_tokens,
-            logits_processor=processors,
-            stopping_criteria=StoppingCriteriaList([_Abort(abort)]),
-            **arguments,
+        return input_ids, attention_mask
+
+    def _prompt_cache(self, input_ids_PT: torch.Tensor, mask_PT: torch.Tensor, prompt_of_row: list[int]) -> Cache:
+        """Keys and values of all prompts but their last token, computed once a prompt, laid out for the rows."""
+        # generate() knows each model's positions and kind of cache; the token that it adds is not in the cache.
+        output = self.model.generate(
+            input_ids=input_ids_PT[:, :-1],
+            attention_mask=mask_PT[:, :-1],
+            max_new_tokens=1,
+            do_sample=False,
+            return_dict_in_generate=True,
         )
-        recorder.settle(sequences)
-        return self._collect(sequences[:, width:].cpu(), torch.cat(recorder.columns, dim=1).cpu(), sampling)
+        cache: Cache = output.past_key_values
+        cache.batch_select_indices(torch.tensor(prompt_of_row, device=input_ids_PT.device))
+        return cache
 
     def _collect(self, tokens_BT: torch.Tensor, log_probs_BT: torch.Tensor, sampling: Sampling) -> list[Generated]:
         is_end_BT = torch.isin(tokens_BT, self._eos)
@@ -239,6 +225,13 @@ class HFEngine:
     def parameter_names(self) -> set[str]:
         """The parameters that a complete update must hold, tied ones by each of their names."""
         return set(self._parameters)
+
+
+def _distinct(prompts: Sequence[Sequence[int]]) -> tuple[list[Sequence[int]], list[int]]:
+    """The different prompts, and which of them each row has."""
+    place: dict[tuple[int, ...], int] = {}
+    prompt_of_row = [place.setdefault(tuple(prompt), len(place)) for prompt in prompts]
+    return list(place), prompt_of_row
 
 
 def end_token_ids(path: str, tokenizer: Any) -> list[int]:

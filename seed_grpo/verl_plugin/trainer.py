@@ -87,6 +87,7 @@ class SeedGrpoMixin(PPOTrainer):
         if self.config.trainer.device == "cpu":
             import ray
             from verl.trainer.ppo.utils import Role
+            from verl.workers.rollout import router
 
             from seed_grpo.verl_plugin.cpu_worker import CPUActorRolloutRefWorker
             from seed_grpo.verl_plugin.hf_rollout import start_servers_early
@@ -94,6 +95,8 @@ class SeedGrpoMixin(PPOTrainer):
             worker: Any = ray.remote(CPUActorRolloutRefWorker)
             self.role_worker_mapping |= {role: worker for role in self.role_worker_mapping if role != Role.Critic}
             self._servers = start_servers_early(self.config)
+            # verl's load balancer is an actor: its process would import all of verl during the first steps.
+            ray.cloudpickle.register_pickle_by_value(router)
 
     def _setup(self) -> None:
         super()._setup()

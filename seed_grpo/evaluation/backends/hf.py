@@ -70,7 +70,7 @@ class HFBackend:
         }
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
-        from seed_grpo.verl_plugin.hf_engine import Sampling as EngineSampling
+        from seed_grpo.verl_plugin.decoding import Sampling as EngineSampling
 
         prompts = [self._tokenizer.encode(request.prompt) for request in requests]
         room = [self._room(prompt, sampling.max_tokens) for prompt in prompts]
