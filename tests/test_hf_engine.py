@@ -12,7 +12,7 @@ import torch
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.quickstart.model import build_model
 from seed_grpo.verl_plugin.decoding import Sampling
-from seed_grpo.verl_plugin.hf_engine import HFEngine
+from seed_grpo.verl_plugin.hf_engine import HFEngine, _Sampler
 
 PROMPTS = [[49, 50, 51], [60, 61, 62, 63, 64, 65, 66], [70]]
 
@@ -69,6 +69,51 @@ def test_sampling_follows_the_models_distribution(engine: HFEngine) -> None:
     expected = full_log_probs(engine, prompt, [0])[0].exp()
     seen = torch.bincount(first, minlength=len(expected)) / draws
     assert (seen - expected).abs().max() < 4 * (0.25 / draws) ** 0.5
+
+
+@pytest.mark.parametrize("sampling", [Sampling(12, 1.0), Sampling(12, 0.0), Sampling(12, 1.3, top_p=0.9)])
+def test_a_prompt_computed_once_is_answered_as_if_computed_each_time(engine: HFEngine, sampling: Sampling) -> None:
+    """In groups, in any order, beside prompts of other lengths and of one token; by the same random numbers."""
+    rows = [PROMPTS[i] for i in (0, 0, 1, 2, 1, 0, 2, 2)]
+    shared = engine.generate(rows, sampling, seed=11)
+    alone = HFEngine(engine.model, engine._eos.tolist(), engine._pad)
+    alone._shares_prompts = False
+    for one, other in zip(shared, alone.generate(rows, sampling, seed=11), strict=True):
+        assert one.token_ids == other.token_ids
+        assert one.log_probs == pytest.approx(other.log_probs, abs=2e-5)
+
+
+def test_a_common_prompt_is_computed_once(engine: HFEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: list[tuple[int, ...]] = []
+    forward = engine.model.forward
+    monkeypatch.setattr(
+        engine.model,
+        "forward",
+        lambda input_ids, **rest: shapes.append(tuple(input_ids.shape)) or forward(input_ids, **rest),
+    )
+    engine.generate([PROMPTS[1]] * 16 + [PROMPTS[0]] * 16, Sampling(3, 0.0))
+    assert shapes[0] == (2, len(PROMPTS[1]) - 1)
+    assert set(shapes[1:]) == {(32, 1)}
+
+
+def test_no_token_without_probability_is_drawn(engine: HFEngine) -> None:
+    """The draw at its edges: the smallest and the largest random number there is, the tail cut off on both sides."""
+    sampler = _Sampler(Sampling(1), [torch.default_generator])
+    log_probs = torch.full((2, 6), -torch.inf)
+    log_probs[:, 2:4] = torch.tensor([0.25, 0.75]).log()
+    for number, token in ((0.0, 3), (1.0 - 2**-53, 2)):
+        sampler._uniform = lambda rows, number=number: torch.full((rows, 1), number, dtype=torch.float64)
+        assert sampler._draw(torch.zeros(2, 1), log_probs).tolist() == [[token]] * 2
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_model_that_computes_no_numbers_is_reported(tmp_path: Path, temperature: float, bad: float) -> None:
+    build_model(tmp_path, seed=3, hidden_size=32, layers=2)
+    broken = HFEngine.from_folder(str(tmp_path))
+    broken.load_weights({"model.norm.weight": torch.full((32,), bad)})
+    with pytest.raises(SeedGrpoError, match="not numbers"):
+        broken.generate(PROMPTS, Sampling(4, temperature), seed=0)
 
 
 def test_a_seed_repeats_and_another_does_not(engine: HFEngine) -> None:

@@ -106,6 +106,8 @@ def test_however_it_is_ended_nothing_goes_on(quickstart_base: Path, tmp_path: Pa
     scratch, folder = Scratch(), tmp_path / "run"
     process = start_training(tiny_run(quickstart_base, folder, "trainer.total_training_steps=1000"), scratch)
     wait_for_step(folder, 1, process)
+    if how == signal.SIGTERM:
+        check_that_the_load_balancer_is_light(scratch)
     process.send_signal(how)
     output, _ = process.communicate(timeout=90)
     assert "Traceback" not in output
@@ -115,6 +117,16 @@ def test_however_it_is_ended_nothing_goes_on(quickstart_base: Path, tmp_path: Pa
     while scratch.processes() and time.monotonic() < deadline:
         time.sleep(0.5)
     scratch.check_clean()
+
+
+def check_that_the_load_balancer_is_light(scratch: Scratch) -> None:
+    """verl's actor would import all of verl, for seconds of a core in the first steps of a run."""
+    deadline = time.monotonic() + 60
+    while not (found := [pid for pid, line in scratch.processes().items() if "LoadBalancer" in line]):
+        assert time.monotonic() < deadline, scratch.processes()
+        time.sleep(0.5)
+    [balancer] = found
+    assert "libtorch" not in Path(f"/proc/{balancer}/maps").read_text(encoding="utf-8")
 
 
 def test_the_drop_in_for_somebody_who_runs_verl_already(quickstart_base: Path, tmp_path: Path) -> None:
