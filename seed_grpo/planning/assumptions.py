@@ -41,13 +41,13 @@ CONSTANTS: dict[str, Constant] = {
     "vllm_gib": Constant(3.0, "GiB", "vLLM's activations and CUDA graphs, within its share", ASSUMED),
     "vllm_asleep_gib": Constant(1.5, "GiB", "what a sleeping vLLM keeps", ASSUMED),
     "fragmentation": Constant(0.05, "of the parts", "memory that PyTorch cannot use", ASSUMED),
-    "cpu_flops": Constant(3.6e10, "flop/s", "a process on the CPU, small matrices", MEASURED),
-    "cpu_iteration_seconds": Constant(0.004, "s", "generation, one token of all sequences", MEASURED),
-    "cpu_response_seconds": Constant(0.00075, "s", "generation, what each response costs beside the model", MEASURED),
-    "cpu_update_seconds": Constant(0.10, "s", "an optimizer step", MEASURED),
-    "cpu_rest_seconds": Constant(0.15, "s a step", "the rest of a step", MEASURED),
-    "cpu_rest_response_seconds": Constant(0.00025, "s", "the rest, what each response costs", MEASURED),
-    "cpu_start_seconds": Constant(22, "s a run", "starting Ray, loading the model", MEASURED),
+    "cpu_flops": Constant(6.7e10, "flop/s", "a process on the CPU, small matrices", MEASURED),
+    "cpu_iteration_seconds": Constant(0.0032, "s", "generation, one token of all sequences", MEASURED),
+    "cpu_response_seconds": Constant(0.00044, "s", "generation, what each response costs beside the model", MEASURED),
+    "cpu_update_seconds": Constant(0.094, "s", "an optimizer step", MEASURED),
+    "cpu_rest_seconds": Constant(0.084, "s a step", "the rest of a step", MEASURED),
+    "cpu_rest_response_seconds": Constant(0.00019, "s", "the rest, what each response costs", MEASURED),
+    "cpu_start_seconds": Constant(17, "s a run", "starting Ray, loading the model", MEASURED),
 }
 
 
