@@ -121,6 +121,8 @@ def _run_driver(config: DictConfig, folder: Path, verbose: bool) -> None:
                 "PYTHONUNBUFFERED": "1",
                 "TENSORBOARD_DIR": str(folder / "tensorboard"),
                 FOLDER: scratch,
+                # Whatever still asks Ray for something after the end would otherwise start a Ray of its own.
+                "RAY_ENABLE_AUTO_CONNECT": "0",
             },
         )
     try:

@@ -44,6 +44,8 @@ SINGLE_TURN = "single_turn_agent"
 _NO_INPUTS: dict[str, Any] = {}
 MOST_GRADED = 1 << 18
 """Responses remembered for the trainer; it looks older ones up in TransferQueue."""
+STOP_SECONDS = 10
+"""How long a run's end waits for responses that are being stored."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,16 @@ class GroupRolloutManager:
     def wait(self) -> None:
         """Until what was started is in TransferQueue, or marked as failed there."""
         wait_for_all(self._running.copy())
+
+    def stop(self) -> None:
+        """Give up what is still being generated, and finish what is being stored.
+
+        An asynchronous run ends with responses in flight. They would go on, and ask for a Ray that is no more.
+        """
+        for running in self._running.copy():
+            running.cancel()
+        stored = asyncio.run_coroutine_threadsafe(self._loop.shutdown_default_executor(), self._loop)
+        wait_for_all([stored], timeout=STOP_SECONDS)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         running = asyncio.run_coroutine_threadsafe(work, self._loop)

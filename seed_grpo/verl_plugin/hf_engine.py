@@ -49,8 +49,8 @@ class _Sampler(LogitsProcessor):
         log_probs_BV = torch.log_softmax(scores.float() / (self._sampling.temperature or 1.0), dim=-1)
         if torch.isnan(log_probs_BV[:, 0]).any():
             raise SeedGrpoError(
-                "The rollout's model computes probabilities that are not numbers.",
-                "look for the step at which the loss or the gradient's norm became nan, and lower the learning rate.",
+                "The model computes probabilities that are not numbers.",
+                "in training, look for the step whose loss or gradient norm became nan, and lower the learning rate.",
             )
         token_B1 = scores.argmax(dim=-1, keepdim=True) if self._sampling.greedy else self._draw(input_ids, log_probs_BV)
         self.log_probs.append(log_probs_BV.gather(1, token_B1))

@@ -103,6 +103,13 @@ class SeedGrpoMixin(PPOTrainer):
         # The checkpoint is loaded by now: global_steps is the step that the run continues after.
         self.records = RunRecords(self.folder, last_step=self.global_steps)
 
+    def fit(self, agent_loop_manager: Any) -> None:
+        try:
+            super().fit(agent_loop_manager)
+        finally:
+            if stop := getattr(agent_loop_manager, "stop", None):
+                stop()
+
     # ---- checkpoints ------------------------------------------------------------------------------------------------
 
     def _load_checkpoint(self) -> None:
