@@ -20,7 +20,7 @@ def main(spec: dict[str, Any]) -> None:
     from trl import GRPOConfig, GRPOTrainer
     from trl.extras.profiling import ProfilingContext
 
-    from seed_grpo.scoring import score_response
+    from seed_grpo.meaning.scoring import score_response
 
     torch.set_num_threads(spec["threads"])
     tokenizer = AutoTokenizer.from_pretrained(spec["model"])

@@ -15,7 +15,7 @@ from verl.trainer.ppo.utils import Role
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
-from seed_grpo.verl_plugin.cpu_worker import CPUActorRolloutRefWorker
+from seed_grpo.verl_plugin.cpu.worker import CPUActorRolloutRefWorker
 
 POLL_SECONDS = 0.02
 

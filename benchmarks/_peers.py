@@ -153,7 +153,7 @@ def start_verl(task: Task) -> Started:
 
 def start_trl(task: Task) -> Started:
     """TRL's GRPOTrainer in its environment; settings that mean the same as ours."""
-    from seed_grpo.settings import MethodSettings
+    from seed_grpo.method.settings import MethodSettings
     from seed_grpo.training.compose import compose_config
 
     config = compose_config(_overrides(task, task.folder / "run"))

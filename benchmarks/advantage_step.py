@@ -74,7 +74,7 @@ def measure_stage(prompts: int, responses: int, tokens: int, level: str, repeats
     from verl.trainer.ppo.v1.trainer_base import PPOTrainer
     from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
-    from seed_grpo.records import RunRecords
+    from seed_grpo.runs.records import RunRecords
     from seed_grpo.verl_plugin.trainer import SeedGrpoTrainerSync
 
     with tempfile.TemporaryDirectory() as folder:
@@ -266,9 +266,9 @@ def settings(folder: str, level: str, estimator: str, mode: str) -> Any:
 
 def measure_growth(level: str) -> dict[str, Any]:
     """The method's own work, from answers to weights, metrics and written records, at growing sizes. Seconds."""
-    from seed_grpo.records import RunRecords
-    from seed_grpo.settings import MethodSettings
-    from seed_grpo.uncertainty import measure_batch
+    from seed_grpo.method.batch import measure_batch
+    from seed_grpo.method.settings import MethodSettings
+    from seed_grpo.runs.records import RunRecords
     from seed_grpo.verl_plugin.trainer import weight_of_rows
 
     method = MethodSettings(cluster_level=level)

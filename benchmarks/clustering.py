@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.progress import track
 from workloads import Workload, build, load_golds
 
-from seed_grpo.answers import extract_answer
-from seed_grpo.equivalence import LEVELS, AnswerKeyer, cluster_keys
+from seed_grpo.meaning.answers import extract_answer
+from seed_grpo.meaning.equivalence import LEVELS, AnswerKeyer, cluster_keys
 
 ROOT = Path(__file__).resolve().parents[1]
 REPEATS = 5

@@ -12,7 +12,7 @@ venv="${SEED_GRPO_VENV:-.venv}"
 make_environment() { # requirements file
     local wanted="requirements/$1" stamp="$venv/.seed-grpo-$1"
     local state
-    state=$(cat requirements/cpu.txt "$wanted" pyproject.toml | sha256sum)
+    state=$(cat requirements/cpu.txt "$wanted" pyproject.toml setup.py | sha256sum)
     if [[ -f "$stamp" && "$(cat "$stamp")" == "$state" ]]; then
         return
     fi

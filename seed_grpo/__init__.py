@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from seed_grpo.version import __version__
 
 if TYPE_CHECKING:
-    from seed_grpo.advantage import seed_grpo_advantages
-    from seed_grpo.answers import extract_answer
-    from seed_grpo.entropy import semantic_entropy
-    from seed_grpo.equivalence import cluster_answers, grade_answer
-    from seed_grpo.weighting import uncertainty_weight
+    from seed_grpo.meaning.answers import extract_answer
+    from seed_grpo.meaning.equivalence import cluster_answers, grade_answer
+    from seed_grpo.method.advantage import seed_grpo_advantages
+    from seed_grpo.method.entropy import semantic_entropy
+    from seed_grpo.method.weighting import uncertainty_weight
 
 __all__ = [
     "__version__",
@@ -31,12 +31,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "extract_answer": "seed_grpo.answers",
-    "cluster_answers": "seed_grpo.equivalence",
-    "grade_answer": "seed_grpo.equivalence",
-    "semantic_entropy": "seed_grpo.entropy",
-    "uncertainty_weight": "seed_grpo.weighting",
-    "seed_grpo_advantages": "seed_grpo.advantage",
+    "extract_answer": "seed_grpo.meaning.answers",
+    "cluster_answers": "seed_grpo.meaning.equivalence",
+    "grade_answer": "seed_grpo.meaning.equivalence",
+    "semantic_entropy": "seed_grpo.method.entropy",
+    "uncertainty_weight": "seed_grpo.method.weighting",
+    "seed_grpo_advantages": "seed_grpo.method.advantage",
 }
 
 

@@ -76,8 +76,8 @@ class Lab:
         import ray
         from verl.workers.rollout.router import get_router_handle
 
-        from seed_grpo.records import RunRecords
-        from seed_grpo.verl_plugin.hf_server import server_name
+        from seed_grpo.runs.records import RunRecords
+        from seed_grpo.verl_plugin.cpu.hf_server import server_name
         from seed_grpo.verl_plugin.trainer import SeedGrpoTrainerSync
 
         self.config, self.client_config, self.folder = config, client_config, folder
@@ -182,7 +182,7 @@ class Lab:
 
 
 def _server_class() -> type:
-    from seed_grpo.verl_plugin.hf_server import HFServer
+    from seed_grpo.verl_plugin.cpu.hf_server import HFServer
 
     class Server(HFServer):
         """Reports of vLLM's that the hf server has no use for, and how many requests wait at its gate."""

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import yaml
 
 from seed_grpo.ablation.study import Arm, Study
-from seed_grpo.records import RunRecords
-from seed_grpo.settings import MethodSettings
-from seed_grpo.uncertainty import measure_batch
+from seed_grpo.method.batch import measure_batch
+from seed_grpo.method.settings import MethodSettings
+from seed_grpo.runs.records import RunRecords
 
 PROBLEMS = 258
 ARMS = {

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seed_grpo.ablation.load import PAPER_ALPHA, PAPER_G, Settings
-from seed_grpo.entropy import semantic_entropy
+from seed_grpo.method.entropy import semantic_entropy
+from seed_grpo.method.weighting import uncertainty_weight
 from seed_grpo.report.paper import PaperRow, paper_rows
-from seed_grpo.weighting import uncertainty_weight
 
 if TYPE_CHECKING:
     from seed_grpo.ablation.study import Arm

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from seed_grpo.ablation import figures, tables
 from seed_grpo.ablation.paper import sentences
 from seed_grpo.ablation.results import ONE_POINT, ArmResult, Comparison, Results, collect
-from seed_grpo.files import replace_file
 from seed_grpo.report.build import Report, Section, to_markdown
+from seed_grpo.runs.files import replace_file
 
 if TYPE_CHECKING:
     from seed_grpo.ablation.load import StudyRun

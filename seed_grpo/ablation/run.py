@@ -19,8 +19,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from seed_grpo.ablation.compose import base_folder, compose_run, run_folder
 from seed_grpo.ablation.study import Study
 from seed_grpo.errors import RunStopped, SeedGrpoError
-from seed_grpo.files import replace_file
-from seed_grpo.records import CONFIG, METRICS, SUMMARY
+from seed_grpo.runs.files import replace_file
+from seed_grpo.runs.records import CONFIG, METRICS, SUMMARY
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -170,7 +170,7 @@ def evaluate(study: Study, config: DictConfig, folder: Path) -> None:
     Raises:
         SeedGrpoError: what `seed-grpo eval` ended with.
     """
-    from seed_grpo.export import export
+    from seed_grpo.export.checkpoint import export
     from seed_grpo.training.preflight import data_files
 
     model = folder / MODEL

@@ -9,10 +9,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import seed_grpo.configs
 from seed_grpo.errors import UsageError
-from seed_grpo.files import replace_file
+from seed_grpo.runs.files import replace_file
 
-SHIPPED = Path(__file__).resolve().parents[1] / "configs" / "study"
+SHIPPED = Path(seed_grpo.configs.__file__).parent / "study"
 STUDY = "study.yaml"
 """The name of the resolved study in its output folder."""
 RESERVED = ("seed", "trainer.default_local_dir", "trainer.experiment_name")

@@ -22,7 +22,7 @@ from seed_grpo.ablation.overview import Overview
 from seed_grpo.ablation.run import State, has_records, remove_checkpoints, state_of
 from seed_grpo.ablation.study import STUDY, Study, read_study, write_study
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.records import CONFIG
+from seed_grpo.runs.records import CONFIG
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seed_grpo.analysis.rollouts import Group, gold_of
-from seed_grpo.entropy import DROPPED, ESTIMATORS, group_entropy
-from seed_grpo.equivalence import LEVELS, cluster_keys, grade_answer, shared_keyer
-from seed_grpo.settings import MethodSettings
-from seed_grpo.weighting import FORMS, uncertainty_weight
+from seed_grpo.meaning.equivalence import LEVELS, cluster_keys, grade_answer, shared_keyer
+from seed_grpo.method.entropy import DROPPED, ESTIMATORS, group_entropy
+from seed_grpo.method.settings import MethodSettings
+from seed_grpo.method.weighting import FORMS, uncertainty_weight
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seed_grpo.answers import extract_answer
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.records import METRICS
+from seed_grpo.meaning.answers import extract_answer
+from seed_grpo.runs.records import METRICS
 
 NOT_ROLLOUTS = {METRICS, "responses.jsonl", "problems.jsonl"}
 """Files that stand beside rollouts in the folders of runs and evaluations."""
@@ -74,7 +74,7 @@ def read_groups(file: Path, *, template: str = "boxed") -> list[Group]:
 
     Args:
         file: a file in one of the two formats.
-        template: where verl's responses hold their answers; a key of `seed_grpo.answers.TEMPLATES`.
+        template: where verl's responses hold their answers; a key of `seed_grpo.meaning.answers.TEMPLATES`.
 
     Raises:
         SeedGrpoError: a line that is neither; file and line are named.

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seed_grpo.entropy import ESTIMATORS
-from seed_grpo.equivalence import LEVELS
+from seed_grpo.meaning.equivalence import LEVELS
+from seed_grpo.method.entropy import ESTIMATORS
+from seed_grpo.method.settings import MethodSettings
+from seed_grpo.method.weighting import FORMS
 from seed_grpo.report.curves import BLUE, GREY, ORANGE
-from seed_grpo.settings import MethodSettings
-from seed_grpo.weighting import FORMS
 
 if TYPE_CHECKING:
     import pandas as pd

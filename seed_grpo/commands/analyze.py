@@ -51,11 +51,11 @@ def analyze(
     from seed_grpo.analysis.measure import measure_groups
     from seed_grpo.analysis.rollouts import find_files, read_groups
     from seed_grpo.analysis.summary import plot_accuracy, summary_table
-    from seed_grpo.answers import TEMPLATES
-    from seed_grpo.entropy import lookup
-    from seed_grpo.equivalence import shared_keyer
     from seed_grpo.errors import SeedGrpoError
-    from seed_grpo.settings import MethodSettings
+    from seed_grpo.meaning.answers import TEMPLATES
+    from seed_grpo.meaning.equivalence import shared_keyer
+    from seed_grpo.method.entropy import lookup
+    from seed_grpo.method.settings import MethodSettings
 
     if format not in FORMATS:
         raise UsageError(f"Unknown format {format!r}.", f"choose one of {', '.join(FORMATS)}.")

@@ -21,7 +21,7 @@ def export(
     """
     from rich.console import Console
 
-    from seed_grpo.export import export as export_run
+    from seed_grpo.export.checkpoint import export as export_run
 
     console = Console(stderr=True, soft_wrap=True)
     with console.status("merging the shards"):

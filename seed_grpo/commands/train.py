@@ -22,9 +22,9 @@ def train(
     """
     from rich.console import Console
 
+    from seed_grpo.runs.summary import summary_table
     from seed_grpo.training.compose import compose_config
     from seed_grpo.training.launch import run_training
-    from seed_grpo.training.summary import summary_table
 
     config = compose_config(overrides or [])
     if show_config:

@@ -16,7 +16,7 @@ from seed_grpo.data.rows import Record, choose_columns, to_records
 from seed_grpo.data.sources import BadRow, RawTable, check_bad_rows, looks_local, read_hub, read_local, sha256
 from seed_grpo.data.templates import PASS_THROUGH, Template, get_template
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.files import replace_file
+from seed_grpo.runs.files import replace_file
 
 MANIFEST_SUFFIX = ".manifest.json"
 

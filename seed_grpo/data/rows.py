@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seed_grpo.answers import extract_answer
 from seed_grpo.data.registry import Dataset
 from seed_grpo.data.sources import BadRow, RawRow
 from seed_grpo.errors import UsageError
+from seed_grpo.meaning.answers import extract_answer
 
 ROLES: dict[str, tuple[str, ...]] = {
     "problem": ("problem", "question", "Problem", "Question"),

@@ -30,7 +30,7 @@ class Template:
         before, after: the text around the problem.
         system: the system message of a template that is a chat.
         is_chat: whether the model's chat template can render it from messages.
-        answer_template: where a response holds its answer (`seed_grpo.answers`).
+        answer_template: where a response holds its answer (`seed_grpo.meaning.answers`).
         stop: strings that end a response and belong to it.
     """
 

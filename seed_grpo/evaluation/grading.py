@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seed_grpo.answers import extract_answer
-from seed_grpo.equivalence import cluster_answers, grade_answer, shared_keyer
+from seed_grpo.meaning.answers import extract_answer
+from seed_grpo.meaning.equivalence import cluster_answers, grade_answer, shared_keyer
 
 
 @dataclass(frozen=True)

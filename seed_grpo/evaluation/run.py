@@ -17,8 +17,8 @@ from seed_grpo.evaluation.backends import Backend, Request, Sampling
 from seed_grpo.evaluation.problems import Benchmark
 from seed_grpo.evaluation.responses import GREEDY, Key, ResponseFile
 from seed_grpo.evaluation.summarize import summarize
-from seed_grpo.files import replace_file
-from seed_grpo.settings import MethodSettings
+from seed_grpo.method.settings import MethodSettings
+from seed_grpo.runs.files import replace_file
 
 RESPONSES = "responses.jsonl"
 RESULTS = "results.json"

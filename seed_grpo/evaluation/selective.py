@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from seed_grpo.entropy import group_entropy
 from seed_grpo.evaluation.metrics import Bools, Floats, Ints, bootstrap_interval, majority
+from seed_grpo.method.entropy import group_entropy
 
 LEFT_UNANSWERED = (0, 10, 20, 30, 40, 50)
 """Shares of the most uncertain problems that are left unanswered, in percent."""

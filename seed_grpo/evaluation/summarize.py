@@ -23,8 +23,8 @@ from seed_grpo.evaluation.metrics import (
 from seed_grpo.evaluation.problems import Benchmark
 from seed_grpo.evaluation.responses import GREEDY, Key
 from seed_grpo.evaluation.selective import ESTIMATORS, adaptive_sampling, quality, uncertainties
-from seed_grpo.settings import MethodSettings
-from seed_grpo.weighting import uncertainty_weight
+from seed_grpo.method.settings import MethodSettings
+from seed_grpo.method.weighting import uncertainty_weight
 
 if TYPE_CHECKING:
     from seed_grpo.evaluation.run import Settings

@@ -12,11 +12,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from seed_grpo.errors import UsageError
-from seed_grpo.files import replace_file
 from seed_grpo.report import figures, tables
 from seed_grpo.report.examples import Example, from_evaluation, from_run
 from seed_grpo.report.load import load
 from seed_grpo.report.paper import paper_data
+from seed_grpo.runs.files import replace_file
 
 HTML, MARKDOWN = "report.html", "report.md"
 

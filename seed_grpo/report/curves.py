@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seed_grpo.records import METRICS, PROMPTS, read_lines
+from seed_grpo.runs.records import METRICS, PROMPTS, read_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from typing import Any
 
 from seed_grpo.ablation.study import STUDY
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.records import METRICS, PROMPTS, SUMMARY, read_lines
+from seed_grpo.runs.records import METRICS, PROMPTS, SUMMARY, read_lines
 
 RESULTS = "results.json"
 PROBLEMS = "problems.jsonl"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from seed_grpo.errors import UsageError
-from seed_grpo.settings import MethodSettings
+from seed_grpo.method.settings import MethodSettings
 from seed_grpo.training.resolvers import register_resolvers
 
 if TYPE_CHECKING:

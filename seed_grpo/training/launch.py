@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seed_grpo.errors import RunStopped, SeedGrpoError
-from seed_grpo.records import CONFIG, METRICS, STOP, STOPPED, SUMMARY, read_lines
+from seed_grpo.runs.records import CONFIG, METRICS, STOP, STOPPED, SUMMARY, read_lines
 from seed_grpo.training.driver import FAILURE_MARK
 from seed_grpo.training.preflight import check_run, last_step
 from seed_grpo.training.processes import FOLDER, kill, started_by
@@ -54,7 +54,7 @@ def run_training(config: DictConfig, *, verbose: bool = False) -> dict[str, Any]
     from omegaconf import OmegaConf
 
     from seed_grpo.report.curves import plot_curves
-    from seed_grpo.training.summary import summarize, write_summary
+    from seed_grpo.runs.summary import summarize, write_summary
 
     start = time.monotonic()
     check_run(config)

@@ -43,7 +43,7 @@ if os.environ.get("VERL_PLATFORM") == CPU_PLATFORM:
 
 @when_imported("verl.plugin.platform.platform_manager")
 def _register_platform(module: ModuleType) -> None:
-    import seed_grpo.verl_plugin.cpu_platform  # noqa: F401
+    import seed_grpo.verl_plugin.cpu.platform  # noqa: F401
 
 
 @when_imported("verl.trainer.ppo.core_algos")
@@ -69,7 +69,7 @@ def _register_reward_manager(module: ModuleType) -> None:
 @when_imported("verl.workers.rollout.replica")
 def _register_rollout_server(module: ModuleType) -> None:
     def load() -> type:
-        from seed_grpo.verl_plugin.hf_rollout import HFReplica
+        from seed_grpo.verl_plugin.cpu.hf_rollout import HFReplica
 
         return HFReplica
 
@@ -79,7 +79,7 @@ def _register_rollout_server(module: ModuleType) -> None:
 @when_imported("verl.workers.rollout.base")
 def _register_rollout_adapter(module: ModuleType) -> None:
     # verl has a registration function for servers but only a table for their adapters.
-    module._ROLLOUT_REGISTRY[(HF_ROLLOUT, "async")] = "seed_grpo.verl_plugin.hf_rollout.HFServerAdapter"
+    module._ROLLOUT_REGISTRY[(HF_ROLLOUT, "async")] = "seed_grpo.verl_plugin.cpu.hf_rollout.HFServerAdapter"
 
 
 @when_imported("verl.workers.engine")
@@ -92,7 +92,7 @@ def _register_engine(module: ModuleType) -> None:
 
 @when_imported("transfer_queue")
 def _register_storage(module: ModuleType) -> None:
-    import seed_grpo.verl_plugin.column_storage  # noqa: F401
+    import seed_grpo.verl_plugin.cpu.column_storage  # noqa: F401
 
 
 def require_registered() -> None:

@@ -23,13 +23,13 @@ from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.skip import SkipManager
 
-from seed_grpo.answers import extract_answer
-from seed_grpo.checkpoints import point_to_newest_whole, seal, step_folder
-from seed_grpo.equivalence import shared_keyer
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.records import STOP, STOPPED, RunRecords
-from seed_grpo.settings import MethodSettings
-from seed_grpo.uncertainty import MeasuredBatch, measure_batch
+from seed_grpo.meaning.answers import extract_answer
+from seed_grpo.meaning.equivalence import shared_keyer
+from seed_grpo.method.batch import MeasuredBatch, measure_batch
+from seed_grpo.method.settings import MethodSettings
+from seed_grpo.runs.checkpoints import point_to_newest_whole, seal, step_folder
+from seed_grpo.runs.records import STOP, STOPPED, RunRecords
 from seed_grpo.verl_plugin import ESTIMATOR
 from seed_grpo.verl_plugin.estimator import BatchWeights, batch_weights
 from seed_grpo.verl_plugin.reward import answer_of, holds_answer
@@ -89,8 +89,8 @@ class SeedGrpoMixin(PPOTrainer):
             from verl.trainer.ppo.utils import Role
             from verl.workers.rollout import router
 
-            from seed_grpo.verl_plugin.cpu_worker import CPUActorRolloutRefWorker
-            from seed_grpo.verl_plugin.hf_rollout import start_servers_early
+            from seed_grpo.verl_plugin.cpu.hf_rollout import start_servers_early
+            from seed_grpo.verl_plugin.cpu.worker import CPUActorRolloutRefWorker
 
             worker: Any = ray.remote(CPUActorRolloutRefWorker)
             self.role_worker_mapping |= {role: worker for role in self.role_worker_mapping if role != Role.Critic}

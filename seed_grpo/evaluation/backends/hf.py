@@ -36,7 +36,7 @@ class HFBackend:
             import torch
             from transformers import AutoModelForCausalLM, AutoTokenizer
 
-            from seed_grpo.verl_plugin.hf_engine import HFEngine, end_token_ids
+            from seed_grpo.engines.hf import HFEngine, end_token_ids
         except ImportError as error:
             raise SeedGrpoError(f"The backend hf needs {error.name}.", "pip install 'seed-grpo[eval]'") from error
         if device == "auto":
@@ -70,7 +70,7 @@ class HFBackend:
         }
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
-        from seed_grpo.verl_plugin.decoding import Sampling as EngineSampling
+        from seed_grpo.engines.sampling import Sampling as EngineSampling
 
         prompts = [self._tokenizer.encode(request.prompt) for request in requests]
         room = [self._room(prompt, sampling.max_tokens) for prompt in prompts]

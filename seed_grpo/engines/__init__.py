@@ -1,0 +1,1 @@
+"""Decoding in this process, for the CPU's rollout server and for evaluation."""

@@ -1,0 +1,1 @@
+"""A run's checkpoint handed over: a Hugging Face folder with a model card."""

@@ -1,0 +1,378 @@
+"""One expression: canonical tokens to a tree. A reader for the notation of answers, not for all of LaTeX.
+
+Whatever it does not know for certain is `Unreadable`, and then the expression is compared by its spelling: a wrong
+reading could merge answers that differ, a missing one cannot. Nesting and size are limited.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from seed_grpo.meaning.equivalence.latex import join
+
+MAX_NESTING = 24
+MAX_TOKENS = 400
+MAX_DIGITS = 300
+
+GREEK = frozenset(
+    f"\\{name}"
+    for name in "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi "
+    "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega hbar ell varsigma varrho varpi varkappa "
+    "mho".split()
+)
+FUNCTIONS = frozenset(
+    f"\\{name}"
+    for name in "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec sinh cosh tanh coth ln log lg exp".split()
+)
+INVERSE = {"\\sin": "\\arcsin", "\\cos": "\\arccos", "\\tan": "\\arctan", "\\cot": "\\arccot", "\\sec": "\\arcsec"}
+_DECORATIONS = frozenset("\\vec \\hat \\tilde \\overline \\dot \\ddot \\mathcal \\mathscr \\mathfrak".split())
+_APPLIED = frozenset("f g h \\Gamma \\zeta \\psi \\phi".split())
+_STOPS = frozenset(") ] } + - = , \\} | \\rfloor \\rceil \\rangle".split())
+
+
+class Unreadable(Exception):
+    """The tokens are no expression that can be read for certain, or one that is too large."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of the tree.
+
+    Attributes:
+        kind: `number`, `symbol`, `add`, `multiply`, `divide`, `power`, `root`, `function`, `factorial`, `binomial`,
+            `abs`, `floor`, `ceil`.
+        parts: its operands.
+        name: of a symbol or a function.
+        value: of a number.
+        symbols: the names of all symbols below it.
+    """
+
+    kind: str
+    parts: tuple[Node, ...] = ()
+    name: str = ""
+    value: Fraction = Fraction(0)
+    symbols: frozenset[str] = frozenset()
+
+
+def node(kind: str, *parts: Node, name: str = "") -> Node:
+    """A node over its operands."""
+    return Node(kind, parts, name, symbols=frozenset().union(*(part.symbols for part in parts)))
+
+
+def number(value: int | Fraction) -> Node:
+    """A number."""
+    return Node("number", value=Fraction(value))
+
+
+def symbol(name: str) -> Node:
+    """A symbol; also what stands for a value as a whole, such as f(x) or y'."""
+    return Node("symbol", name=name, symbols=frozenset((name,)))
+
+
+def read_expression(tokens: list[str]) -> Node:
+    """The tree of an expression.
+
+    Raises:
+        Unreadable: it is none that can be read for certain.
+    """
+    if not tokens or len(tokens) > MAX_TOKENS:
+        raise Unreadable
+    reader = _Reader(tokens)
+    tree = reader.sum(0)
+    if reader.index != len(tokens):
+        raise Unreadable
+    return tree
+
+
+class _Reader:
+    """Recursive descent over tokens; `index` is the next one."""
+
+    def __init__(self, tokens: list[str]) -> None:
+        self.tokens = tokens
+        self.index = 0
+        self.bars = 0
+
+    def peek(self, ahead: int = 0) -> str:
+        index = self.index + ahead
+        return self.tokens[index] if index < len(self.tokens) else ""
+
+    def take(self, expected: str | None = None) -> str:
+        token = self.peek()
+        if not token or (expected is not None and token != expected):
+            raise Unreadable
+        self.index += 1
+        return token
+
+    def sum(self, depth: int) -> Node:
+        if depth > MAX_NESTING:
+            raise Unreadable
+        terms = [self.product(depth)]
+        while self.peek() in ("+", "-"):
+            sign = self.take()
+            term = self.product(depth)
+            terms.append(term if sign == "+" else negative(term))
+        return terms[0] if len(terms) == 1 else node("add", *terms)
+
+    def product(self, depth: int) -> Node:
+        """Signs, factors with `*` or nothing between them, and `/`, from left to right."""
+        negate = divided = False
+        while self.peek() in ("+", "-"):
+            negate ^= self.take() == "-"
+        result = self.factor(depth)
+        while (token := self.peek()) and (token == "|" or token not in _STOPS):
+            if token == "|" and self.bars:
+                break
+            if token == " ":
+                raise Unreadable  # two numbers side by side
+            if divided and token not in ("*", "/"):
+                raise Unreadable  # a/bc: to some (a/b)c, to others a/(bc)
+            operator = self.take() if token in ("*", "/") else "*"
+            divided = operator == "/"
+            sign = self.take() if token in ("*", "/") and self.peek() in ("+", "-") else "+"
+            factor = self.factor(depth)
+            factor = negative(factor) if sign == "-" else factor
+            result = node("multiply" if operator == "*" else "divide", result, factor)
+        return negative(result) if negate else result
+
+    def factor(self, depth: int) -> Node:
+        """An atom with its powers and postfix marks."""
+        result = self.atom(depth)
+        while True:
+            token = self.peek()
+            if token == "^":
+                self.take()
+                result = node("power", result, self.group(depth))
+                if self.peek() == "^":
+                    raise Unreadable  # TeX has no double superscripts
+                if self.peek() == "(" and result.parts[0].name in _APPLIED:
+                    raise Unreadable  # f^{-1}(x)
+            elif token == "!":
+                self.take()
+                if self.peek() == "!":
+                    raise Unreadable
+                result = node("factorial", result)
+            elif token == "°":
+                self.take()
+                result = node("multiply", result, node("divide", _PI, number(180)))
+            elif token == "%":
+                self.take()
+                result = node("divide", result, number(100))
+            else:
+                return result
+
+    def group(self, depth: int) -> Node:
+        """What stands in braces."""
+        self.take("{")
+        bars, self.bars = self.bars, 0
+        inner = self.sum(depth + 1)
+        self.bars = bars
+        self.take("}")
+        return inner
+
+    def enclosed(self, closing: str, depth: int) -> Node:
+        bars, self.bars = self.bars, 0
+        inner = self.sum(depth + 1)
+        self.bars = bars
+        self.take(closing)
+        return inner
+
+    def atom(self, depth: int) -> Node:
+        token = self.peek()
+        if token[:1].isdigit():
+            return self.number(depth)
+        if token in ("(", "["):
+            self.take()
+            return self.enclosed(")" if token == "(" else "]", depth)
+        if token == "{":
+            return self.group(depth)
+        if token == "|":
+            self.take()
+            self.bars += 1
+            inner = self.sum(depth + 1)
+            self.bars -= 1
+            self.take("|")
+            return node("abs", inner)
+        if token in ("\\lfloor", "\\lceil"):
+            self.take()
+            kind = token[2:]
+            return node(kind, self.enclosed("\\r" + kind, depth))
+        if token == "\\frac":
+            return self.fraction(depth)
+        if token == "\\binom":
+            self.take()
+            return node("binomial", self.group(depth), self.group(depth))
+        if token == "\\sqrt":
+            return self.root(depth)
+        if token in FUNCTIONS:
+            return self.function(depth)
+        if token == "\\pi":
+            self.take()
+            return _PI
+        if token in ("e", "i") and self.peek(1) not in ("_", "'"):
+            self.take()
+            return _E if token == "e" else _I
+        if (token.isascii() and token.isalpha()) or token in GREEK or token in _DECORATIONS:
+            return self.symbol(depth)
+        raise Unreadable
+
+    def number(self, depth: int) -> Node:
+        text = self.take()
+        if len(text) > MAX_DIGITS:
+            raise Unreadable
+        value = Fraction(text)
+        if self.peek() == "_":
+            raise Unreadable  # digits in some base
+        if self.peek() == "\\frac" and "." not in text:
+            mixed = self._digit_fraction(self.index)
+            if mixed is not None:
+                self.index += 7
+                return number(value + mixed)
+        if self.peek() == " " and self.peek(2) == "/" and "." not in text:  # 1 1/2
+            numerator, denominator = self.peek(1), self.peek(3)
+            if numerator.isdigit() and denominator.isdigit() and int(denominator):
+                self.index += 4
+                return number(value + Fraction(int(numerator), int(denominator)))
+        return number(value)
+
+    def _digit_fraction(self, index: int) -> Fraction | None:
+        """The value of \\frac{3}{4} with whole numbers, which makes the number in front a mixed one."""
+        frac = self.tokens[index : index + 7]
+        if len(frac) < 7 or [frac[i] for i in (1, 3, 4, 6)] != ["{", "}", "{", "}"]:
+            return None
+        if not frac[2].isdigit() or not frac[5].isdigit() or not int(frac[5]):
+            return None
+        return Fraction(int(frac[2]), int(frac[5]))
+
+    def fraction(self, depth: int) -> Node:
+        start = self.index
+        self.take()
+        if self.peek(1) == "d" and self._is_derivative():
+            return symbol(join(self.tokens[start : self.index]))
+        numerator = self.group(depth)
+        return node("divide", numerator, self.group(depth))
+
+    def _is_derivative(self) -> bool:
+        """Whether \\frac{d…}{d…} stands here: a derivative, as a whole a symbol. If so, it is taken."""
+        index, ends = self.index, []
+        for _ in range(2):
+            if self.tokens[index : index + 2] != ["{", "d"]:
+                return False
+            level = 0
+            while index < len(self.tokens):
+                level += (self.tokens[index] == "{") - (self.tokens[index] == "}")
+                index += 1
+                if level == 0:
+                    break
+            ends.append(index)
+        if ends[1] - ends[0] < 4:
+            return False  # \frac{d}{d}, \frac{dx}{d}: products
+        self.index = ends[1]
+        return True
+
+    def root(self, depth: int) -> Node:
+        self.take()
+        degree = number(2)
+        if self.peek() == "[":
+            self.take()
+            degree = self.sum(depth + 1)
+            self.take("]")
+        return node("root", self.group(depth), degree)
+
+    def function(self, depth: int) -> Node:
+        name = self.take()
+        base: Node | None = None
+        power: Node | None = None
+        while self.peek() in ("_", "^"):
+            if self.take() == "_":
+                if base is not None or name != "\\log":
+                    raise Unreadable
+                base = self.group(depth)
+            else:
+                if power is not None:
+                    raise Unreadable
+                power = self.group(depth)
+        if power == _MINUS_ONE:
+            if name not in INVERSE:
+                raise Unreadable
+            name, power = INVERSE[name], None
+        argument = self.argument(depth)
+        result = node("function", argument, *([base] if base is not None else []), name=name)
+        return node("power", result, power) if power is not None else result
+
+    def argument(self, depth: int) -> Node:
+        """What a function without parentheses is applied to: the factors up to a sign, an operator or a function."""
+        if depth > MAX_NESTING:
+            raise Unreadable
+        token = self.peek()
+        if token in ("(", "[", "{", "|", "\\lfloor", "\\lceil"):
+            atom = self.atom(depth)
+            # \sin(x)^2 is read in both ways.
+            if self.peek() == "^":
+                raise Unreadable
+            return atom
+        if token in FUNCTIONS:
+            return self.function(depth + 1)
+        negate = token == "-"
+        if negate:
+            self.take()
+        result = self.factor(depth + 1)
+        while (token := self.peek()) and token not in _STOPS and token not in ("*", "/", "(", "[", "|", " "):
+            if token in FUNCTIONS or token in ("\\lfloor", "\\lceil"):
+                break
+            result = node("multiply", result, self.factor(depth + 1))
+        return negative(result) if negate else result
+
+    def symbol(self, depth: int) -> Node:
+        """A letter with its decoration, subscript and primes; applied to an argument, the whole is one symbol."""
+        start = self.index
+        letter = self.take()
+        if letter in _DECORATIONS:
+            self._skip_group()
+        if self.peek() == "_":
+            self.take()
+            self._skip_group()
+        primed = self.peek() == "'"
+        while self.peek() == "'":
+            self.take()
+        name = join(self.tokens[start : self.index])
+        if self.peek() == "(" and (letter in _APPLIED or primed or self._lone_argument()):
+            self.take()
+            argument = self._argument_text()
+            return symbol(f"{name}({argument})")
+        return symbol(name)
+
+    def _skip_group(self) -> None:
+        """Take a short group in braces, whatever it says."""
+        self.take("{")
+        for _ in range(12):
+            token = self.take()
+            if token == "}":
+                return
+            if token == "{" or token == "^":
+                break
+        raise Unreadable
+
+    def _lone_argument(self) -> bool:
+        """Whether a single letter or number stands in parentheses: x(t) and I(0) are values of functions."""
+        inner = self.peek(1)
+        return (
+            self.peek(2) == ")" and (inner.isalpha() or inner.isdigit() or inner in GREEK) and inner not in ("e", "i")
+        )
+
+    def _argument_text(self) -> str:
+        """The spelling of an argument up to its closing parenthesis, which is taken."""
+        start, level = self.index, 1
+        while level:
+            token = self.take()
+            level += (token == "(") - (token == ")")
+        return join(self.tokens[start : self.index - 1])
+
+
+def negative(term: Node) -> Node:
+    """−term."""
+    return number(-term.value) if term.kind == "number" else node("multiply", _MINUS_ONE, term)
+
+
+_PI, _E, _I = Node("function", name="\\pi"), Node("function", name="e"), Node("function", name="i")
+_MINUS_ONE = number(-1)

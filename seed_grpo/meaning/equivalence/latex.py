@@ -1,0 +1,472 @@
+"""LaTeX answers to tokens of one spelling. Nothing is parsed or evaluated; every rule is linear in the length.
+
+`canonical_tokens` is the only reader of what models write: spacing, font and size commands, synonyms, `\\frac12`,
+`sqrt(2)`, `10,\\!080`, `{,}`, Unicode, plain words. What comes after it (units, shapes, expressions) sees one spelling
+of each thing. `join` turns tokens into the canonical text, `split_tokens` turns that text back into the same tokens.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from seed_grpo.meaning.equivalence.units import is_unit_word
+
+_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
+_SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
+_GREEK = dict(
+    zip(
+        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
+        "omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega".split(),
+        strict=True,
+    )
+)
+_CHARACTERS = {
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "∙": "\\cdot ",
+    "÷": "/", "∞": "\\infty ", "≤": "\\le ", "≥": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ", "≠": "\\ne ", "≈": "\\approx ",
+    "°": "^\\circ ", "º": "^\\circ ", "√": "\\sqrt ", "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in ", "±": "\\pm ",
+    "∓": "\\mp ", "′": "'", "’": "'", "‘": "'", "″": "''", "∅": "\\emptyset ", "→": "\\to ", "⟨": "\\langle ",
+    "⟩": "\\rangle ", "⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "∠": "\\angle ", "，": ",",
+    "、": ",", "。": ".", "µ": "\\mu ", "€": "\\text{euro}", "£": "\\text{pound}", "¢": "\\text{cent}",
+    "½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}", "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}",
+    "⅕": "\\frac{1}{5}", "⅛": "\\frac{1}{8}", "∑": "\\sum ", "∫": "\\int ", "∏": "\\prod ", "“": '"', "”": '"',
+    **{letter: f"\\{name} " for letter, name in _GREEK.items()},
+}  # fmt: skip
+_SCRIPTS = re.compile("[" + "".join(_SUPERSCRIPTS) + "]+|[" + "".join(_SUBSCRIPTS) + "]+")
+
+_SAME = {
+    "\\dfrac": "\\frac", "\\tfrac": "\\frac", "\\cfrac": "\\frac", "\\leq": "\\le", "\\geq": "\\ge", "\\neq": "\\ne",
+    "\\leqslant": "\\le", "\\geqslant": "\\ge", "\\lt": "<", "\\gt": ">", "\\cdot": "*", "\\times": "*", "\\ast": "*",
+    "\\div": "/", "\\varnothing": "\\emptyset", "\\degree": "°", "\\lbrace": "\\{", "\\rbrace": "\\}", "\\lvert": "|",
+    "\\rvert": "|", "\\vert": "|", "\\mid": "|", "\\colon": ":", "\\ldots": "\\dots", "\\cdots": "\\dots",
+    "\\lbrack": "[", "\\rbrack": "]", "\\infin": "\\infty", "\\tbinom": "\\binom", "\\dbinom": "\\binom",
+"\\to": "\\rightarrow", "\\%": "%", "\\#": "#", "\\&": "&", "\\_": "_", ";": ",",
+    "\\varepsilon": "\\epsilon", "\\varphi": "\\phi", "\\vartheta": "\\theta", "\\arccsc": "\\acsc",
+    "\\prime": "'", "\\backslash": "\\setminus", "\\smallsetminus": "\\setminus",
+    "\\imath": "i", "\\jmath": "j", "\\iff": "\\Leftrightarrow", "\\bar": "\\overline",
+    "\\widehat": "\\hat", "\\widetilde": "\\tilde", "\\overrightarrow": "\\vec", "\\approxeq": "\\approx",
+}  # fmt: skip
+_SILENT = frozenset(
+    "\\left \\right \\middle \\bigl \\bigr \\Bigl \\Bigr \\biggl \\biggr \\Biggl \\Biggr \\big \\Big \\bigg \\Bigg "
+    "\\displaystyle \\textstyle \\scriptstyle \\limits \\nolimits \\quad \\qquad \\thinspace \\medspace \\thickspace "
+    "\\negthinspace \\enspace \\hfill \\null \\boxed \\fbox \\mathstrut \\strut \\ensuremath \\rm \\bf \\it \\sf "
+    "\\mathchoice \\normalsize \\large \\Large \\small \\tiny \\noindent \\newline \\mathopen \\mathclose \\mathrel "
+    "\\mathbin \\mathord \\space \\, \\; \\: \\! \\> \\/ ~".split()
+) | {"\\ ", "\\\n", "\\\t"}
+_DELIMITER_SIZES = frozenset(
+    "\\left \\right \\middle \\bigl \\bigr \\Bigl \\Bigr \\biggl \\biggr \\Biggl \\Biggr \\big \\Big".split()
+)
+_AT_AN_END = ("\\,", "\\;", "\\:", "\\!", "\\quad", "\\qquad", "\\displaystyle", "~")
+_TEXT_COMMANDS = frozenset("\\text \\textrm \\textnormal \\mathrm \\mbox \\hbox \\operatorname \\textup".split())
+_FONT_COMMANDS = frozenset(
+    "\\textbf \\textit \\textsf \\texttt \\emph \\underline \\mathbf \\mathit \\mathsf \\mathtt \\boldsymbol \\bm "
+    "\\bold \\pmb \\mathnormal".split()
+)
+FUNCTIONS = frozenset(
+    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec acsc sinh cosh tanh coth ln log lg exp max min gcd lcm "
+    "det deg dim ker arg sup inf lim mod".split()
+)
+_WORDS_FOR_COMMANDS = {
+    **{name: f"\\{name}" for name in FUNCTIONS - {"deg", "inf", "mod"}},
+    "asin": "\\arcsin", "acos": "\\arccos", "atan": "\\arctan", "sqrt": "\\sqrt", "pi": "\\pi", "infty": "\\infty",
+    "infinity": "\\infty", "oo": "\\infty", "theta": "\\theta", "alpha": "\\alpha", "beta": "\\beta",
+    "lambda": "\\lambda", "union": "\\cup", "and": ",", "or": ",",
+}  # fmt: skip
+_TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\s+|[A-Za-z]+|.", re.DOTALL)
+_CANONICAL_TOKEN = re.compile(r"\\text\{[^{}]*\}|\\[A-Za-z]+ ?|\\.|[0-9]+(?:\.[0-9]+)?|.", re.DOTALL)
+# What stands between groups of three digits and separates nothing else; a comma by itself only before 0 (30,000).
+_DIGIT_SEPARATOR = re.compile(
+    r"(?<=[0-9])(?: ?, ?\\!|\{ ?, ?\}|\\,|\\!|\\;|\\:|\\ )[ {}]*(?=[0-9]{3}(?![0-9]))|(?<=[0-9]),(?=0[0-9]{2}(?![0-9]))"
+)
+_E_NOTATION = re.compile(r"(?<![A-Za-z0-9.])([0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE]([+-]?[0-9]+)(?![A-Za-z0-9.^_{(!])")
+_UNIT_TEXT = re.compile(r"[A-Za-z°%$](?:[A-Za-z°%$ ./*-]|\^-?[0-9]|\^\{-?[0-9]\})*")
+_MAX_WORDS = 80
+_TEXT_TOKEN = "\\text{"
+
+
+def trim(text: str) -> str:
+    """Without spacing and size commands at either end."""
+    while True:
+        before = text
+        for command in _AT_AN_END:
+            text = text.removesuffix(command)
+            if text.startswith(command) and not text[len(command) : len(command) + 1].isalpha():
+                text = text[len(command) :]
+        text = text.strip()
+        if text == before:
+            return text
+
+
+def clean(answer: str) -> str:
+    """Without invisible characters, with one character or command for each meaning, white space as single spaces."""
+    if not answer.isascii():
+        answer = _SCRIPTS.sub(_script, answer)
+        answer = "".join(_plain(character) for character in answer)
+    return " ".join(answer.replace("\x00", "").split())
+
+
+def canonical_tokens(text: str) -> list[str]:
+    """The tokens of an answer (already clean), in one spelling.
+
+    Numbers are single tokens without superfluous zeros; text is one token `\\text{…}`; a space token stands only
+    between two numbers.
+    """
+    text = _E_NOTATION.sub(r"\1\\times 10^{\2}", _DIGIT_SEPARATOR.sub("", text))
+    tokens = _read_words(_read_texts(_TOKEN.findall(text)))
+    return _merge_numbers(_brace_arguments(_one_name_each(tokens)))
+
+
+def join(tokens: list[str]) -> str:
+    """The canonical text of tokens."""
+    pieces: list[str] = []
+    for token in tokens:
+        if pieces and token[:1].isalpha() and pieces[-1][0] == "\\" and pieces[-1][-1].isalpha():
+            pieces.append(" ")
+        pieces.append(token)
+    return "".join(pieces)
+
+
+def split_tokens(canonical: str) -> list[str]:
+    """The tokens of a canonical text: `join` undone."""
+    return [token.rstrip(" ") or token for token in _CANONICAL_TOKEN.findall(canonical)]
+
+
+def is_text(token: str) -> bool:
+    """Whether a token is a piece of text, `\\text{…}`."""
+    return token.startswith(_TEXT_TOKEN)
+
+
+def text_content(token: str) -> str:
+    """The content of a text token."""
+    return token[len(_TEXT_TOKEN) : -1]
+
+
+def is_command_word(word: str) -> bool:
+    """Whether a bare word is the name of a function or a number (`arcsin`, `infinity`)."""
+    return _WORDS_FOR_COMMANDS.get(word, ",")[0] == "\\"
+
+
+def matching(tokens: list[str]) -> dict[int, int]:
+    """For each opening brace or parenthesis that is closed, the index of its partner; pairs never overlap."""
+    partner: dict[int, int] = {}
+    stack: list[int] = []
+    braces = 0
+    for index, token in enumerate(tokens):
+        if token in ("{", "("):
+            stack.append(index)
+            braces += token == "{"
+        elif token == "}" and braces:
+            while tokens[stack[-1]] == "(":
+                stack.pop()
+            partner[stack.pop()] = index
+            braces -= 1
+        elif token == ")" and stack and tokens[stack[-1]] == "(":
+            partner[stack.pop()] = index
+    return partner
+
+
+def _script(match: re.Match[str]) -> str:
+    text = match.group()
+    table, mark = (_SUPERSCRIPTS, "^") if text[0] in _SUPERSCRIPTS else (_SUBSCRIPTS, "_")
+    return f"{mark}{{{''.join(table[character] for character in text)}}}"
+
+
+def _plain(character: str) -> str:
+    if character < "\x80":
+        return character
+    if character in _CHARACTERS:
+        return _CHARACTERS[character]
+    if "！" <= character <= "～":  # full-width forms of ASCII
+        return chr(ord(character) - 0xFEE0)
+    if character.isspace():
+        return " "
+    digit = unicodedata.decimal(character, None)
+    if digit is not None:
+        return str(digit)
+    return "" if unicodedata.category(character) in ("Cf", "Cc", "Cs", "Co", "Cn") else character
+
+
+def _read_texts(raw: list[str]) -> list[str]:
+    """Text and font commands resolved: words as text tokens, everything else as if the command were not there."""
+    partner = matching(raw)
+    out: list[str] = []
+    closing: set[int] = set()  # braces of commands that were taken away
+    index = 0
+    while index < len(raw):
+        token = raw[index]
+        index += 1
+        if index - 1 in closing:
+            out.append(" ")
+        elif token in _TEXT_COMMANDS or token in _FONT_COMMANDS:
+            start = index + 1 if index < len(raw) and raw[index].isspace() else index
+            if token == "\\operatorname" and raw[start : start + 1] == ["*"]:
+                start += 1
+            end = partner.get(start)
+            if end is None:
+                continue
+            content = raw[start + 1 : min(end, start + 2 + _MAX_WORDS)]
+            words = _as_words(content, token, behind_number=_ends_with_digit(out))
+            if words is None:
+                closing.add(end)
+                index = start + 1
+                out.append(" ")
+            else:
+                out += [" ", words, " "] if words else [" "]
+                index = end + 1
+        else:
+            out.append(token)
+    return out
+
+
+def _ends_with_digit(out: list[str]) -> bool:
+    for token in reversed(out):
+        if not token.isspace() and token not in _SILENT:
+            return token[-1] in _DIGITS
+    return False
+
+
+def _as_words(content: list[str], command: str, behind_number: bool) -> str | None:
+    """The token for the content of a text command; None where the content is mathematics to be read as such."""
+    if len(content) > _MAX_WORDS:
+        return None
+    if command in _FONT_COMMANDS:
+        letters = "".join(content).strip()
+        return None if len(letters) < 4 or not letters.isalpha() else f"{_TEXT_TOKEN}{letters}}}"
+    plain = "".join(" " if token in _SILENT else token for token in content)
+    plain = plain.replace("^\\circ", "°").replace("^{\\circ}", "°").replace("\\%", "%").replace("\\$", "$")
+    plain = " ".join(plain.split()).strip(" .,")
+    if plain.lower() in ("and", "or"):
+        return ","
+    if plain in FUNCTIONS and not (behind_number and plain in ("min", "deg")):
+        return f"\\{plain}"
+    if command in ("\\mathrm", "\\operatorname") and plain in ("e", "i", "d"):
+        return plain
+    if _UNIT_TEXT.fullmatch(plain):
+        return _TEXT_TOKEN + plain.replace("{", "").replace("}", "") + "}"
+    if not any(character.isalpha() for character in plain) or any(c in "\\{}^_=<>()[]0123456789" for c in plain):
+        return None  # mathematics inside a text command, such as \text{(A)}, \text{5 cm}
+    return f"{_TEXT_TOKEN}{plain}}}"
+
+
+def _read_words(tokens: list[str]) -> list[str]:
+    """Runs of bare letters: function names as commands, units behind a number as text, the rest letter by letter."""
+    out: list[str] = []
+    unit_tail = _unit_tails(tokens)
+    for index, token in enumerate(tokens):
+        if not (token[0].isalpha() and token.isascii()):
+            out.append(token)
+        elif token in _WORDS_FOR_COMMANDS and not (unit_tail[index] and token == "min"):
+            out.append(_WORDS_FOR_COMMANDS[token])
+        elif unit_tail[index] and _follows_value(out):
+            out.append(f"{_TEXT_TOKEN}{token}}}")
+        elif len(token) > 1:
+            out += _letters(token)
+        else:
+            out.append(token)
+    return out
+
+
+def _letters(run: str) -> list[str]:
+    """A run of letters, one by one; a function's name that it ends with stays whole (`xsin`, `2pi`)."""
+    for name in ("sqrt", "sin", "cos", "tan", "log", "ln", "pi"):
+        if run.endswith(name) and len(run) <= len(name) + 1:
+            return [*run[: -len(name)], _WORDS_FOR_COMMANDS[name]]
+    return list(run)
+
+
+def _unit_tails(tokens: list[str]) -> list[bool]:
+    """For each token, whether it is a word of a unit and nothing but a unit comes behind it."""
+    tail = [False] * len(tokens)
+    fine = True
+    for index in range(len(tokens) - 1, -1, -1):
+        token = tokens[index]
+        if token[0].isalpha():
+            # "3 mg" and "3mg" are as often a product; a unit without \text has to be one that is hard to mistake.
+            fine = fine and is_unit_word(token) and (len(token) > 1 or tokens[index - 1 : index] in (["/"], ["\\circ"]))
+            tail[index] = fine
+        elif not (token.isspace() or token in "^{}/-.0123456789" or is_text(token) or token in ("\\circ", "%")):
+            fine = False
+    return tail
+
+
+def _follows_value(out: list[str]) -> bool:
+    """Whether what stands before can have a unit."""
+    for token in reversed(out):
+        if not token.isspace():
+            return token[-1] in "0123456789)}]%|/°" or is_text(token) or token in ("\\pi", "\\circ")
+    return False
+
+
+def _one_name_each(tokens: list[str]) -> list[str]:
+    """One name for each command; no spacing but between numbers; `^\\circ` as °, `^\\prime` as '."""
+    out: list[str] = []
+    spaced = False
+    null_delimiter = False
+    for token in tokens:
+        if token.isspace() or token in _SILENT:
+            spaced = True
+            null_delimiter = token in _DELIMITER_SIZES or (null_delimiter and token.isspace())
+            continue
+        if null_delimiter and token == ".":
+            null_delimiter = False
+            continue
+        null_delimiter = False
+        token = _SAME.get(token, token)
+        if token == "\\circ" and out and out[-1] in ("^", "{") and "".join(out[-2:]).endswith(("^{", "^")):
+            token = "°"
+        if spaced and out and out[-1][-1] in "0123456789." and token[0] in "0123456789.":
+            out.append(" ")
+        spaced = False
+        if token == "*" and out[-1:] == ["*"]:
+            out[-1] = "^"
+        else:
+            out.append(token)
+    return _marks(out)
+
+
+def _marks(tokens: list[str]) -> list[str]:
+    """`^°`, `^{°}`, `^'`, `^{''}` without the power that only draws them."""
+    out: list[str] = []
+    index = 0
+    while index < len(tokens):
+        if tokens[index] == "^":
+            end = index + 1
+            braced = tokens[end : end + 1] == ["{"]
+            end += braced
+            start = end
+            while end < len(tokens) and tokens[end] in ("°", "'"):
+                end += 1
+            if end > start and (not braced or tokens[end : end + 1] == ["}"]):
+                out += tokens[start:end]
+                index = end + braced
+                continue
+        out.append(tokens[index])
+        index += 1
+    return out
+
+
+_ARGUMENTS = {
+    "\\frac": 2, "\\binom": 2, "\\sqrt": 1, "^": 1, "_": 1, "\\overline": 1, "\\vec": 1, "\\hat": 1, "\\tilde": 1,
+    "\\dot": 1, "\\ddot": 1, "\\mathbb": 1, "\\mathcal": 1, "\\mathscr": 1, "\\mathfrak": 1,
+}  # fmt: skip
+_SINGLE_DIGITS = ("\\frac", "\\binom")
+_MAX_NESTING = 60
+
+
+def _brace_arguments(tokens: list[str]) -> list[str]:
+    """`\\frac12` as `\\frac{1}{2}`, `\\sqrt2` as `\\sqrt{2}`, `x^2` as `x^{2}`.
+
+    Where TeX would take one digit and people mean the number (`x^10`, `\\sqrt12`), the number is taken.
+    """
+    partner = matching(tokens)
+    out: list[str] = []
+    index = 0
+    while index < len(tokens):
+        if tokens[index] == "{" and tokens[index + 1 : index + 2] == ["}"]:
+            index += 2
+        else:
+            takes_arguments = tokens[index] in _ARGUMENTS
+            index = _emit(tokens, partner, index, out, 0)
+            # Only between two numbers does a space say anything: not in \\log_2 8.
+            index += takes_arguments and tokens[index : index + 1] == [" "]
+    return out
+
+
+def _emit(tokens: list[str], partner: dict[int, int], index: int, out: list[str], depth: int) -> int:
+    """Copy one token, and if it is a command its arguments in braces. Returns the index behind them."""
+    command = tokens[index]
+    out.append(command)
+    index += 1
+    if depth > _MAX_NESTING:
+        return index
+    if command == "\\sqrt" and tokens[index : index + 1] == ["["] and "]" in tokens[index : index + 8]:
+        degree_end = tokens.index("]", index) + 1
+        out += tokens[index:degree_end]
+        index = degree_end
+    for _ in range(_ARGUMENTS.get(command, 0)):
+        while tokens[index : index + 1] == [" "]:
+            index += 1
+        if index == len(tokens):
+            break
+        token = tokens[index]
+        end = partner.get(index) if token == "{" or (token == "(" and command == "\\sqrt") else None
+        if end is not None:
+            out.append("{")
+            index += 1
+            while index < end:
+                index = _emit(tokens, partner, index, out, depth + 1)
+            out.append("}")
+            index = end + 1
+        elif token in ("{", "}", ")", "]", ",", "=", "&", "^", "_"):
+            break
+        else:
+            out.append("{")
+            index = _emit_bare(tokens, partner, index, out, depth, command)
+            out.append("}")
+    return index
+
+
+def _emit_bare(tokens: list[str], partner: dict[int, int], index: int, out: list[str], depth: int, command: str) -> int:
+    """Copy an argument without braces: a command with its own arguments, a number, or a single token."""
+    if tokens[index] in ("+", "-") and command in ("^", "_") and index + 1 < len(tokens):
+        out.append(tokens[index])
+        index += 1
+    if tokens[index] not in _DIGITS:
+        return _emit(tokens, partner, index, out, depth + 1)
+    out.append(tokens[index])
+    index += 1
+    while command not in _SINGLE_DIGITS and index < len(tokens) and tokens[index] in _DIGITS:
+        out.append(tokens[index])
+        index += 1
+    return index
+
+
+_DIGITS = frozenset("0123456789")
+
+
+def _merge_numbers(tokens: list[str]) -> list[str]:
+    """Digits as numbers without superfluous zeros; a repeating decimal as a fraction."""
+    out: list[str] = []
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
+        following = tokens[index + 1] if index + 1 < len(tokens) else ""
+        starts = token in _DIGITS or (token == "." and (following in _DIGITS or bool(_period(tokens, index + 1)[0])))
+        behind_number = bool(out) and out[-1][-1] in ".0123456789"
+        if not starts or (token == "." and behind_number):
+            # A point behind a number is none of its digits' (1.2.3): a token that cannot be mistaken for one.
+            out.append("\\point" if token == "." and behind_number and following in _DIGITS else token)
+            index += 1
+            continue
+        whole, index = _digits(tokens, index)
+        fixed = ""
+        point = tokens[index : index + 1] == ["."]
+        if point and tokens[index + 1 : index + 2] != ["."]:
+            fixed, index = _digits(tokens, index + 1)
+        period, behind = _period(tokens, index) if point else ("", index)
+        if period:
+            index = behind
+            scale = 10 ** len(fixed) * (10 ** len(period) - 1)
+            value = int((whole or "0") + fixed) * (10 ** len(period) - 1) + int(period)
+            out += ["\\frac", "{", str(value), "}", "{", str(scale), "}"]
+            continue
+        whole, fixed = whole.lstrip("0") or "0", fixed.rstrip("0")
+        out.append(f"{whole}.{fixed}" if fixed else whole)
+    return out
+
+
+def _digits(tokens: list[str], index: int) -> tuple[str, int]:
+    start = index
+    while index < len(tokens) and tokens[index] in _DIGITS:
+        index += 1
+    return "".join(tokens[start:index]), index
+
+
+def _period(tokens: list[str], index: int) -> tuple[str, int]:
+    """The digits under a bar or a dot, and the index behind them."""
+    if tokens[index : index + 1] in (["\\overline"], ["\\dot"]) and tokens[index + 1 : index + 2] == ["{"]:
+        digits, end = _digits(tokens, index + 2)
+        if digits and len(digits) <= 60 and tokens[end : end + 1] == ["}"]:
+            return digits, end + 1
+    return "", index

@@ -1,0 +1,1 @@
+"""Functions run in worker processes with bounded time and memory."""

@@ -1,0 +1,89 @@
+"""A sandboxed evaluator: reads one JSON line a job from standard input, answers one JSON line, ends with its owner.
+
+Started by `sandbox` as `python -m seed_grpo.sandbox._worker MODULE:FUNCTION SOFT_SECONDS MEMORY_BYTES OWNER`. The
+soft timer interrupts Python code; what it cannot interrupt, the parent kills, and should the parent be gone, the
+kernel's limit on processor time. A job that was interrupted is the worker's last: nothing half-finished stays behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+import warnings
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+class _TimeUp(BaseException):
+    """Not an `Exception`, so that no library's own handler swallows it."""
+
+
+def _alarm(*_: Any) -> None:
+    raise _TimeUp
+
+
+def _die_with(owner: int) -> None:
+    """Have the kernel kill this process when its owner dies, however that happens (Linux; elsewhere stdin closes)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != owner:
+            os._exit(0)
+
+
+def _limit_processor_time(seconds: float) -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limit = int(used.ru_utime + used.ru_stime + 2 * seconds) + 2
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+def main() -> None:
+    function, soft_seconds, memory_bytes, owner = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    _die_with(owner)
+    # Answers go to a private descriptor: a library that prints cannot break the protocol.
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's affair
+    signal.signal(signal.SIGALRM, _alarm)
+    warnings.simplefilter("ignore")
+    module, name = function.split(":")
+    evaluate = getattr(importlib.import_module(module), name)
+    evaluate("m:\\sqrt{2}")  # whatever loads late is loaded before a clock runs
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    print(json.dumps("ready"), file=answers, flush=True)
+    for line in sys.stdin:
+        outcome = _run(evaluate, json.loads(line), soft_seconds)
+        print(json.dumps(outcome), file=answers, flush=True)
+        if "failure" in outcome:
+            return
+
+
+def _run(evaluate: Any, text: str, soft_seconds: float) -> dict[str, Any]:
+    _limit_processor_time(soft_seconds)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, soft_seconds)
+        try:
+            key, spelled = evaluate(text)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        return {"key": key, "spelled": spelled}
+    except _TimeUp:
+        return {"failure": "time"}
+    except MemoryError:
+        return {"failure": "memory"}
+    except Exception:  # a fault of ours on hostile text costs the answer its symbolic key, not the run
+        return {"key": None, "spelled": True}
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        main()

@@ -1,0 +1,96 @@
+"""The shell scripts: lint, what they pass on, and the recipe on the CPU."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seed_grpo.runs.records import METRICS, read_lines
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = [
+    path
+    for pattern in ("examples/*.sh", "examples/slurm/*", "recipe/**/*.sh", "requirements/*.sh", "tests/*.sh", ".ci/run")
+    for path in sorted(ROOT.glob(pattern))
+]
+RUNS = sorted(path for path in (ROOT / "examples").glob("*_*.sh"))
+
+
+def environment(**more: str) -> dict[str, str]:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    python_path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PATH": path, "PYTHONPATH": python_path, "COLUMNS": "200", **more}
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_shellcheck_finds_nothing(path: Path) -> None:
+    program = shutil.which("shellcheck")
+    if program is None:
+        pytest.skip("no shellcheck (apt-get install shellcheck)")
+    done = subprocess.run(
+        [program, "--external-sources", str(path)], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_there_is_a_script_for_each_run_of_the_paper() -> None:
+    configured = {path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml")} - {"quickstart"}
+    assert {path.stem for path in RUNS} == configured
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
+def test_a_run_is_a_check_and_one_command(path: Path) -> None:
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    assert lines[2:] == ['seed-grpo doctor "${run[@]}"', 'exec seed-grpo train "${run[@]}"']
+    assert os.access(path, os.X_OK)
+
+
+def test_arguments_reach_hydra_and_the_check_comes_first(tmp_path: Path) -> None:
+    """On a machine without 8 GPUs the script ends after the check, which has seen the override."""
+    done = subprocess.run(
+        ["bash", str(RUNS[0]), "trainer.n_gpus_per_node=7", f"data_dir={tmp_path}",
+         f"trainer.default_local_dir={tmp_path}"],
+        capture_output=True, text=True, env=environment(), cwd=tmp_path, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "(needs 7 on each node)" in done.stdout
+    assert str(tmp_path / "math_lvl3to5.parquet") in done.stdout.replace("\n", "")
+    assert "train.log" not in [path.name for path in tmp_path.iterdir()]
+
+
+def test_a_key_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", str(RUNS[0]), "seed_grpo.alhpa=0.5"],
+        capture_output=True, text=True, env=environment(), cwd=tmp_path, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "alhpa" in done.stderr
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_the_recipe_trains_on_the_cpu(tmp_path: Path) -> None:
+    from seed_grpo.data.arithmetic import write_parquet
+    from seed_grpo.quickstart.model import build_model
+
+    base = tmp_path / "base"
+    build_model(base / "model", hidden_size=32, layers=1)
+    for split in ("train", "test"):
+        write_parquet(base / "data" / f"arithmetic_{split}.parquet", split)
+    done = subprocess.run(
+        ["bash", str(ROOT / "recipe" / "seed_grpo" / "run_quickstart.sh"),
+         "trainer.total_training_steps=1", "trainer.test_freq=-1", "trainer.val_before_train=false",
+         "trainer.save_freq=-1", "data.train_batch_size=8", "actor_rollout_ref.actor.ppo_mini_batch_size=8",
+         f"trainer.default_local_dir={tmp_path / 'run'}", f"hydra.run.dir={tmp_path / 'hydra'}"],
+        capture_output=True, text=True, timeout=400, cwd=ROOT,
+        env=environment(QUICKSTART_DIR=str(base), TENSORBOARD_DIR=str(tmp_path / "tensorboard")),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    (record,) = read_lines(tmp_path / "run" / METRICS)
+    assert record["step"] == 1
+    assert 0.98 <= record["seed_grpo/weight"] <= 1

@@ -1,0 +1,121 @@
+"""Interrupted runs: each fault ends in continuation or in a clear error, and no step is lost or counted twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from runs import Run, Scratch, start_training, tiny_run, train, wait_for_step
+
+from seed_grpo.runs.checkpoints import newest_whole, step_folder
+
+pytestmark = pytest.mark.e2e
+
+END_SECONDS = 120
+"""A run that lost a process says so within this time."""
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(quickstart_base: Path, tmp_path: Path) -> None:
+    import torch
+
+    four = ("trainer.total_training_steps=4", "trainer.save_freq=4")
+    straight = train(tmp_path / "straight", tiny_run(quickstart_base, tmp_path / "straight", *four))
+    assert straight.status == 0, straight.output
+
+    folder, scratch = tmp_path / "stopped", Scratch()
+    process = start_training(tiny_run(quickstart_base, folder, *four), scratch)
+    wait_for_step(folder, 1, process)
+    process.send_signal(signal.SIGUSR1)
+    output, _ = process.communicate(timeout=END_SECONDS)
+    scratch.check_clean()
+    stopped_after = newest_whole(folder)
+    assert stopped_after is not None
+    assert 1 <= stopped_after < 4, "it was not stopped in between: the test shows nothing"
+    assert process.returncode == 75, output
+    assert f"stopped after step {stopped_after}" in output
+
+    resumed = train(folder, tiny_run(quickstart_base, folder, *four))
+    assert resumed.status == 0, resumed.output
+    assert resumed.steps == straight.steps == [1, 2, 3, 4]
+
+    def without_uid(run: Run) -> list[dict]:
+        return [
+            {name: value for name, value in record.items() if name != "uid"} for record in run.lines("prompts.jsonl")
+        ]
+
+    assert without_uid(resumed) == without_uid(straight)
+    name = "actor/model_world_size_1_rank_0.pt"
+    weights = [torch.load(step_folder(run.folder, 4) / name, weights_only=False) for run in (straight, resumed)]
+    for parameter, value in weights[0].items():
+        ours, theirs = (w.full_tensor() if hasattr(w, "full_tensor") else w for w in (value, weights[1][parameter]))
+        assert torch.equal(ours, theirs), parameter
+
+
+def test_killed_processes(quickstart_base: Path, tmp_path: Path) -> None:
+    """One folder, one fault after the other: each start goes on behind the newest whole checkpoint."""
+    folder = tmp_path / "run"
+    overrides = tiny_run(quickstart_base, folder, "trainer.total_training_steps=1000", "trainer.save_freq=1")
+    # As on a cluster: the trainer in an actor, and a reward worker.
+    in_actors = ["seed_grpo_runtime.trainer_in_driver=false", "reward.num_workers=1"]
+    step = 1
+    for victim in ("ray::TaskRunnerV1", "ray::HFServer", "ray::WorkerDict", "seed_grpo.training.driver"):
+        scratch = Scratch()
+        process = start_training(overrides + (in_actors if victim == "ray::TaskRunnerV1" else []), scratch)
+        wait_for_step(folder, step, process)
+        if victim == "ray::TaskRunnerV1":  # the worker grades nothing here: the run does not miss it
+            scratch.kill("ray::RewardLoopWorker")
+            step += 2
+            wait_for_step(folder, step, process)
+        scratch.kill(victim)
+        output, _ = process.communicate(timeout=END_SECONDS)
+        scratch.check_clean()
+        assert process.returncode == 1, output
+        last = output.strip().splitlines()[-1]
+        assert last.startswith("seed-grpo: "), output
+        assert "Remedy: " in last
+        assert "Traceback" not in output
+        steps = Run(folder, 1, "").steps
+        assert steps == list(range(1, len(steps) + 1)), "a step is missing, or stands there twice"
+        whole = newest_whole(folder)
+        assert whole is not None
+        step = whole + 2
+
+    newest = newest_whole(folder)
+    assert newest is not None
+    truncated = step_folder(folder, newest) / "actor" / "model_world_size_1_rank_0.pt"
+    os.truncate(truncated, truncated.stat().st_size // 2)
+    scratch = Scratch()
+    process = start_training(overrides, scratch)
+    wait_for_step(folder, newest + 1, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=END_SECONDS)
+    scratch.check_clean()
+    run = Run(folder, 1, "")
+    assert run.steps == list(range(1, len(run.steps) + 1))
+    assert f"The checkpoint of step {newest} is not whole: the run goes on after step {newest - 1}" in run.log
+
+
+def test_a_full_disk(quickstart_base: Path, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=22m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        overrides = tiny_run(quickstart_base, folder / "run", "trainer.save_freq=1")
+        failed = train(folder / "run", overrides)
+        assert failed.status == 1, failed.output
+        assert "space" in failed.output.strip().splitlines()[-1] or "full" in failed.output.strip().splitlines()[-1]
+        assert newest_whole(folder / "run") == 1
+        subprocess.run(["mount", "-o", "remount,size=300m", str(folder)], check=True)
+        resumed = train(folder / "run", overrides)
+        assert resumed.status == 0, resumed.output
+        assert resumed.steps == [1, 2]
+        assert newest_whole(folder / "run") == 2
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
