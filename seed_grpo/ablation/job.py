@@ -19,7 +19,8 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from seed_grpo.ablation.run import execute
-from seed_grpo.ablation.study import STUDY, read_study
+from seed_grpo.ablation.study import read_study
+from seed_grpo.runs.names import STUDY
 from seed_grpo.training.driver import end_with_owner
 from seed_grpo.training.ray_node import node_environment
 

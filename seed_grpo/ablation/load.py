@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seed_grpo.ablation.compose import run_folder
-from seed_grpo.ablation.run import FAILED
 from seed_grpo.errors import SeedGrpoError
-from seed_grpo.report.load import RESULTS
-from seed_grpo.runs.records import CONFIG, METRICS, PROMPTS, SUMMARY, read_lines
+from seed_grpo.runs.names import CONFIG, FAILED, METRICS, PROMPTS, RESULTS, SUMMARY
+from seed_grpo.runs.records import read_lines
 
 if TYPE_CHECKING:
     from seed_grpo.ablation.study import Study

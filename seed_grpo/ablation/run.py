@@ -20,15 +20,11 @@ from seed_grpo.ablation.compose import base_folder, compose_run, run_folder
 from seed_grpo.ablation.study import Study
 from seed_grpo.errors import RunStopped, SeedGrpoError
 from seed_grpo.runs.files import replace_file
-from seed_grpo.runs.records import CONFIG, METRICS, SUMMARY
+from seed_grpo.runs.names import CONFIG, EVAL_LOG, EVALUATION, FAILED, METRICS, RESULTS, RUNNING, SUMMARY, TRACKER
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-FAILED = "failed.json"
-RUNNING = "running.json"
-EVALUATION = "evaluation"
-"""The folder of `seed-grpo eval` in a run's."""
 MODEL = "exported"
 LOCK = ".lock"
 LOCK_SECONDS = 2.0
@@ -93,8 +89,6 @@ def state_of(study: Study, out: Path, arm: str, seed: int) -> State:
 
 def is_done(study: Study, folder: Path) -> bool:
     """Whether the run has ended, and its evaluation, if the study has one."""
-    from seed_grpo.report.load import RESULTS
-
     return (folder / SUMMARY).is_file() and (not study.benchmarks or (folder / EVALUATION / RESULTS).is_file())
 
 
@@ -182,7 +176,7 @@ def evaluate(study: Study, config: DictConfig, folder: Path) -> None:
         *("--benchmarks", ",".join(study.benchmarks), "--out", str(folder / EVALUATION)),
         *study.eval_options,
     ]
-    log = folder / "eval.log"
+    log = folder / EVAL_LOG
     with open(log, "ab") as output:
         status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output).returncode
     if status != 0:
@@ -194,7 +188,7 @@ def remove_checkpoints(folder: Path) -> None:
     """Remove what only a continuation of the run would need."""
     for checkpoint in folder.glob("global_step_*"):
         shutil.rmtree(checkpoint)
-    (folder / "latest_checkpointed_iteration.txt").unlink(missing_ok=True)
+    (folder / TRACKER).unlink(missing_ok=True)
 
 
 def is_locked(folder: Path) -> bool:

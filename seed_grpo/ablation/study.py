@@ -14,8 +14,6 @@ from seed_grpo.errors import UsageError
 from seed_grpo.runs.files import replace_file
 
 SHIPPED = Path(seed_grpo.configs.__file__).parent / "study"
-STUDY = "study.yaml"
-"""The name of the resolved study in its output folder."""
 RESERVED = ("seed", "trainer.default_local_dir", "trainer.experiment_name")
 """What the study sets for each run."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

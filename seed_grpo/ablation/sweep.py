@@ -20,9 +20,9 @@ from seed_grpo.ablation.compose import base_folder, budget_of, quoted, run_folde
 from seed_grpo.ablation.estimate import RunKey, RunTimes, run_times
 from seed_grpo.ablation.overview import Overview
 from seed_grpo.ablation.run import State, has_records, remove_checkpoints, state_of
-from seed_grpo.ablation.study import STUDY, Study, read_study, write_study
+from seed_grpo.ablation.study import Study, read_study, write_study
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.runs.records import CONFIG
+from seed_grpo.runs.names import CONFIG, STUDY
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

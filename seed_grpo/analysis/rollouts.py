@@ -17,9 +17,9 @@ from typing import Any
 
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.meaning.answers import extract_answer
-from seed_grpo.runs.records import METRICS
+from seed_grpo.runs.names import METRICS, PROBLEMS, RESPONSES
 
-NOT_ROLLOUTS = {METRICS, "responses.jsonl", "problems.jsonl"}
+NOT_ROLLOUTS = {METRICS, RESPONSES, PROBLEMS}
 """Files that stand beside rollouts in the folders of runs and evaluations."""
 
 

@@ -19,10 +19,8 @@ from seed_grpo.evaluation.responses import GREEDY, Key, ResponseFile
 from seed_grpo.evaluation.summarize import summarize
 from seed_grpo.method.settings import MethodSettings
 from seed_grpo.runs.files import replace_file
+from seed_grpo.runs.names import PROBLEMS, RESPONSES, RESULTS
 
-RESPONSES = "responses.jsonl"
-RESULTS = "results.json"
-PROBLEMS = "problems.jsonl"
 STATE = "evaluation.json"
 
 Progress = Callable[[int, int, str], None]

@@ -19,7 +19,7 @@ from typing import Any
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.export.model_card import write_card
 from seed_grpo.runs.checkpoints import is_whole, newest_whole, step_folder
-from seed_grpo.runs.records import CONFIG
+from seed_grpo.runs.names import CONFIG
 
 _STEP = re.compile(r"global_step_(\d+)")
 

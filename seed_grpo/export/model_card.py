@@ -9,7 +9,8 @@ from typing import Any
 
 from seed_grpo.data.prepare import read_manifest
 from seed_grpo.errors import SeedGrpoError
-from seed_grpo.runs.records import METRICS, SUMMARY, read_lines
+from seed_grpo.runs.names import METRICS, SUMMARY
+from seed_grpo.runs.records import read_lines
 from seed_grpo.version import __version__
 
 PAPER = "https://arxiv.org/abs/2505.12346"

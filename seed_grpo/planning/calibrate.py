@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.planning.seconds import STAGES, Seconds
 from seed_grpo.planning.workload import Workload, read_workload
-from seed_grpo.runs.records import CONFIG, METRICS, SUMMARY, read_lines
+from seed_grpo.runs.names import CONFIG, METRICS, SUMMARY
+from seed_grpo.runs.records import read_lines
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

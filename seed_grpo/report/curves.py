@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seed_grpo.runs.records import METRICS, PROMPTS, read_lines
+from seed_grpo.runs.names import CURVES, METRICS, PROMPTS
+from seed_grpo.runs.records import read_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
 
 
-def plot_curves(folder: str | Path, name: str = "curves.png") -> Path:
+def plot_curves(folder: str | Path, name: str = CURVES) -> Path:
     """Draw the run in `folder` into a picture beside its records; returns the picture's path."""
     import matplotlib
 

@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seed_grpo.ablation.study import STUDY
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.runs.records import METRICS, PROMPTS, SUMMARY, read_lines
-
-RESULTS = "results.json"
-PROBLEMS = "problems.jsonl"
+from seed_grpo.runs.names import METRICS, PROBLEMS, PROMPTS, RESULTS, STUDY, SUMMARY
+from seed_grpo.runs.records import read_lines
 
 
 @dataclass(frozen=True)

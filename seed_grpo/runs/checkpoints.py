@@ -13,10 +13,11 @@ import os
 import re
 from pathlib import Path
 
+from seed_grpo.runs.names import TRACKER
+
 logger = logging.getLogger(__name__)
 
 FILES = "files.json"
-TRACKER = "latest_checkpointed_iteration.txt"
 _STEP = re.compile(r"global_step_(\d+)")
 
 

@@ -14,14 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seed_grpo.errors import SeedGrpoError
-
-METRICS = "metrics.jsonl"
-PROMPTS = "prompts.jsonl"
-CONFIG = "config.yaml"
-STOP, STOPPED = "stop", "stopped"
-"""A file named `stop` in a run's folder asks it to save a checkpoint after the current step and end; the run renames
-the file to `stopped` when it has."""
-SUMMARY = "summary.json"
+from seed_grpo.runs.names import METRICS, PROMPTS
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

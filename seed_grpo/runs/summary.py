@@ -10,7 +10,8 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 from seed_grpo.errors import SeedGrpoError
-from seed_grpo.runs.records import METRICS, SUMMARY, read_lines
+from seed_grpo.runs.names import METRICS, SUMMARY
+from seed_grpo.runs.records import read_lines
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seed_grpo.errors import RunStopped, SeedGrpoError
-from seed_grpo.runs.records import CONFIG, METRICS, STOP, STOPPED, SUMMARY, read_lines
+from seed_grpo.runs.names import CONFIG, METRICS, STOP, STOPPED, SUMMARY, TRAIN_LOG
+from seed_grpo.runs.records import read_lines
 from seed_grpo.training.driver import FAILURE_MARK
 from seed_grpo.training.preflight import check_run, last_step
 from seed_grpo.training.processes import FOLDER, kill, started_by
@@ -29,7 +30,6 @@ from seed_grpo.training.processes import FOLDER, kill, started_by
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-LOG = "train.log"
 STOP_SECONDS = 30
 """Time for Ray to stop by itself before its processes are killed."""
 END_SECONDS = 5
@@ -107,7 +107,7 @@ def _signals(folder: Path) -> Iterator[None]:
 def _run_driver(config: DictConfig, folder: Path, verbose: bool) -> None:
     # Ray puts sockets into its folder, and a socket's path must be short.
     scratch = tempfile.mkdtemp(prefix="seed-grpo-")
-    log_path = folder / LOG
+    log_path = folder / TRAIN_LOG
     with open(log_path, "ab") as log:
         log_start = log.tell()
         driver = subprocess.Popen(

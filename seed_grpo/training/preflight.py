@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from seed_grpo.data import validate_parquet
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.runs.records import CONFIG, METRICS, read_lines
+from seed_grpo.runs.names import CONFIG, METRICS
+from seed_grpo.runs.records import read_lines
 from seed_grpo.training.prompts import check_prompts
 from seed_grpo.verl_plugin import COLUMN_STORAGE, ESTIMATOR, TRAINER_MODES
 

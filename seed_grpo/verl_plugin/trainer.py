@@ -29,7 +29,8 @@ from seed_grpo.meaning.equivalence import shared_keyer
 from seed_grpo.method.batch import MeasuredBatch, measure_batch
 from seed_grpo.method.settings import MethodSettings
 from seed_grpo.runs.checkpoints import point_to_newest_whole, seal, step_folder
-from seed_grpo.runs.records import STOP, STOPPED, RunRecords
+from seed_grpo.runs.names import STOP, STOPPED
+from seed_grpo.runs.records import RunRecords
 from seed_grpo.verl_plugin import ESTIMATOR
 from seed_grpo.verl_plugin.estimator import BatchWeights, batch_weights
 from seed_grpo.verl_plugin.reward import answer_of, holds_answer

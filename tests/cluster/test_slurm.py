@@ -18,7 +18,8 @@ import pytest
 from slurm_cluster import Job, Slurm, running_slurm, why_not
 
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.runs.records import METRICS, SUMMARY, read_lines
+from seed_grpo.runs.names import METRICS, SUMMARY
+from seed_grpo.runs.records import read_lines
 from seed_grpo.training import ray_node
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from seed_grpo.runs.records import METRICS, read_lines
+from seed_grpo.runs.names import METRICS
+from seed_grpo.runs.records import read_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = [

@@ -25,12 +25,12 @@ from typer.testing import CliRunner
 from seed_grpo.ablation.compose import budget_of, compose_run, load_composed, load_study, quoted, run_folder
 from seed_grpo.ablation.estimate import RunTimes, duration, run_times, seconds_left
 from seed_grpo.ablation.overview import Overview
-from seed_grpo.ablation.run import FAILED, LOCK, RUNNING, State, execute, is_locked, state_of
+from seed_grpo.ablation.run import LOCK, State, execute, is_locked, state_of
 from seed_grpo.ablation.study import Study, override_key, read_study, shipped_studies, write_study
 from seed_grpo.ablation.sweep import Selection, check_folder, first_difference, flat, select
 from seed_grpo.cli import app
 from seed_grpo.errors import UsageError
-from seed_grpo.runs.records import CONFIG, METRICS, SUMMARY
+from seed_grpo.runs.names import CONFIG, FAILED, METRICS, RUNNING, SUMMARY
 from seed_grpo.training.compose import compose_config
 
 CONFIGS = Path(seed_grpo.configs.__file__).parent

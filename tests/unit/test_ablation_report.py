@@ -17,9 +17,10 @@ from studies import ARMS, PROBLEMS, make_study, write_run, write_study_folder
 from seed_grpo.ablation.paper import TABLES, paper_row
 from seed_grpo.ablation.report import as_json, as_report, write_results
 from seed_grpo.ablation.results import collect
-from seed_grpo.ablation.study import STUDY, Study, find_study, read_study, shipped_studies, write_study
+from seed_grpo.ablation.study import Study, find_study, read_study, shipped_studies, write_study
 from seed_grpo.report.build import to_markdown
 from seed_grpo.report.load import load
+from seed_grpo.runs.names import STUDY
 
 FOUR = ("dr_grpo", "alpha_0.02", "alpha_0.5", "form_exponential")
 

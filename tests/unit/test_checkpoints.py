@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from seed_grpo.runs.checkpoints import TRACKER, is_whole, newest_whole, point_to_newest_whole, seal, step_folder
+from seed_grpo.runs.checkpoints import is_whole, newest_whole, point_to_newest_whole, seal, step_folder
+from seed_grpo.runs.names import TRACKER
 
 
 def write_checkpoint(root: Path, step: int) -> Path:
