@@ -25,7 +25,7 @@ LEVEL = 0.95
 POWER = 0.80
 EXACT_SEEDS = 14
 """Up to here all 2^n flips of sign are tried; beyond, `RANDOM_FLIPS` of them."""
-RANDOM_FLIPS = 2**EXACT_SEEDS
+RANDOM_FLIPS = 2 ** (EXACT_SEEDS + 1) - 1
 MOST_SEEDS = 1_000_000
 
 
@@ -88,10 +88,10 @@ def paired(differences_S: ArrayLike) -> Paired:
     std = _std(values_S)
     if std == 0.0:
         return Paired(known, mean, std, None, None, None, *sign_flip(values_S))
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * std / math.sqrt(n)
+    test = stats.ttest_1samp(values_S, 0.0)
+    t_low, t_high = (float(bound) for bound in test.confidence_interval(LEVEL))
     low, high = bootstrap_interval(values_S, level=LEVEL)
-    t_p = float(2 * stats.t.sf(abs(mean) / (std / math.sqrt(n)), n - 1))
-    return Paired(known, mean, std, (mean - half, mean + half), (low, high), t_p, *sign_flip(values_S))
+    return Paired(known, mean, std, (t_low, t_high), (low, high), float(test.pvalue), *sign_flip(values_S))
 
 
 def sign_flip(differences_S: ArrayLike) -> tuple[float, float]:
@@ -101,16 +101,25 @@ def sign_flip(differences_S: ArrayLike) -> tuple[float, float]:
     """
     values_S = np.asarray(differences_S, dtype=np.float64)
     n = len(values_S)
-    if n <= EXACT_SEEDS:
-        signs_FS = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-    else:
-        drawn_FS = np.random.default_rng(0).integers(0, 2, (RANDOM_FLIPS - 1, n))
-        signs_FS = np.vstack([np.ones((1, n), dtype=np.int64), 1 - 2 * drawn_FS])  # the observed one counts
-    sums_F = np.abs(signs_FS @ values_S)
-    # Sums of the same numbers in another order may differ by rounding.
-    tolerance = 1e-9 * float(np.abs(values_S).sum())
-    p = float(np.mean(sums_F >= abs(float(values_S.sum())) - tolerance))
-    return p, max(2.0 / 2.0**n, 1.0 / len(signs_FS))
+    if n < 2:
+        return 1.0, 1.0
+    exact = n <= EXACT_SEEDS
+    scale = float(np.abs(values_S).sum()) or 1.0
+
+    def statistic(flipped: Floats, axis: int) -> Floats:
+        # Sums of the same numbers in another order differ by rounding, and are still one outcome.
+        return np.round(flipped.sum(axis=axis) / scale, 9)
+
+    test = stats.permutation_test(
+        (values_S,),
+        statistic,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=np.inf if exact else RANDOM_FLIPS,
+        rng=np.random.default_rng(0),
+    )
+    # Two-sided p-values are twice one-sided ones; of random flips, the observed outcome counts as one more.
+    return float(test.pvalue), 2.0 / (2.0**n if exact else RANDOM_FLIPS + 1)
 
 
 def holm(p_K: Sequence[float | None]) -> list[float | None]:

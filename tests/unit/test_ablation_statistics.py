@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -34,29 +35,33 @@ P_VALUES = st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=12)
 
 
 @given(DIFFERENCES)
-def test_the_t_test_is_scipy_s(values: list[float]) -> None:
-    found = paired(values)
+def test_the_t_test_is_the_textbook_s(values: list[float]) -> None:
+    found, n = paired(values), len(values)
     if found.std == 0:
         assert found.t_p is None
         assert found.t_interval is None
         assert found.bootstrap is None
         return
-    expected = stats.ttest_1samp(values, 0)
-    assert found.t_p == pytest.approx(expected.pvalue, abs=1e-9)
-    assert found.t_interval == pytest.approx(tuple(expected.confidence_interval(LEVEL)))
-    assert found.std == pytest.approx(np.std(values, ddof=1))
+    mean, std = math.fsum(values) / n, float(np.std(values, ddof=1))
+    half = float(stats.t.ppf(0.975, n - 1)) * std / math.sqrt(n)
+    assert found.t_p == pytest.approx(2 * stats.t.sf(abs(mean) / (std / math.sqrt(n)), n - 1), abs=1e-9)
+    assert found.t_interval == pytest.approx((mean - half, mean + half))
+    assert found.std == pytest.approx(std)
 
 
-@given(st.lists(SHARES, min_size=2, max_size=8))
-def test_the_sign_flip_test_is_scipy_s_permutation_test(values: list[float]) -> None:
-    p, floor = sign_flip(values)
-    expected = stats.permutation_test(
-        (np.array(values),), lambda x, axis: x.mean(axis=axis), permutation_type="samples", n_resamples=np.inf,
-        vectorized=True,
-    )  # fmt: skip
-    assert p == pytest.approx(expected.pvalue)
-    assert floor == 2 / 2 ** len(values)
+@given(st.lists(st.integers(-258, 258), min_size=1, max_size=8))
+def test_the_sign_flip_test_counts_every_flip(problems: list[int]) -> None:
+    """Against whole numbers, where outcomes are equal or not and nothing is rounded."""
+    p, floor = sign_flip([k / 258 for k in problems])
+    sums = [abs(sum(signed)) for signed in product(*((k, -k) for k in problems))]
+    assert p == pytest.approx(sum(each >= abs(sum(problems)) for each in sums) / len(sums))
+    assert floor == 2 / 2 ** len(problems)
     assert p >= floor
+
+
+def test_a_sum_of_zero_but_for_rounding_is_no_evidence() -> None:
+    assert sum([0.3, -0.1, -0.2]) != 0
+    assert sign_flip([0.3, -0.1, -0.2])[0] == 1.0
 
 
 def test_the_sign_flip_test_of_many_seeds_is_drawn_and_repeats_itself() -> None:
