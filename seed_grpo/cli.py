@@ -17,7 +17,7 @@ from seed_grpo.version import __version__
 
 app = typer.Typer(
     name="seed-grpo",
-    help="SEED-GRPO on verl: train, evaluate, analyze. Start with `seed-grpo doctor`.",
+    help="SEED-GRPO on verl: train, evaluate and analyze. Start with `seed-grpo doctor`.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -48,7 +48,7 @@ def _options(
 
 
 def main() -> None:
-    """Run one command; a `SeedGrpoError` becomes one line on standard error and an exit status."""
+    """Run one command. A `SeedGrpoError` becomes one line on standard error and an exit status."""
     try:
         app()
     except SeedGrpoError as error:

@@ -1,10 +1,10 @@
-"""Errors that a person reads: what went wrong, and what to do about it."""
+"""Errors for people to read: what went wrong, and what to do about it."""
 
 from __future__ import annotations
 
 
 class SeedGrpoError(Exception):
-    """A failure with a named cause and a remedy. The command line prints both in one line and exits with 1."""
+    """A failure with its cause and a remedy. The command line prints both on one line and exits with status 1."""
 
     exit_code = 1
 
@@ -18,13 +18,13 @@ class SeedGrpoError(Exception):
 
 
 class RunStopped(SeedGrpoError):
-    """A run that stopped early because it was asked to, after saving a checkpoint. The command line exits with 75
-    (EX_TEMPFAIL: start it again to go on)."""
+    """A run stopped early on request, after saving a checkpoint. The command line exits with status 75 (EX_TEMPFAIL:
+    start the same command again to resume)."""
 
     exit_code = 75
 
 
 class UsageError(SeedGrpoError, ValueError):
-    """The caller asked for something that does not exist or cannot be. The command line exits with 2."""
+    """The caller asked for something that does not exist or is impossible. The command line exits with status 2."""
 
     exit_code = 2

@@ -1,9 +1,9 @@
 """The plugin: verl imports this module in every process that imports verl (entry point group `verl.plugins`).
 
-verl runs it while `verl/__init__` is still executing, in trainers and in the smallest worker alike, so nothing heavy
-may happen here: each registration waits until verl itself has imported the registry that it goes into. A module of ours
-that registers by decorator is only imported: it may be what imported verl's registry in the first place. verl hides an
-error of this module at log level DEBUG; `registered()` says whether all of it took place.
+verl imports it while `verl/__init__` is still executing, in trainers and in the smallest worker alike, so nothing heavy
+may happen here: each registration waits until verl itself has imported the registry that it belongs to. Modules that
+register by decorator are only imported: one of them may have imported verl's registry in the first place. verl logs an
+error in this module at level DEBUG only; `registered()` says whether every registration happened.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wrapt import when_imported
 from seed_grpo.errors import SeedGrpoError
 
 LOADED_BY_VERL = getattr(getattr(sys.modules.get("verl"), "__spec__", None), "_initializing", False)
-"""Whether verl imported this module, as it does in every process of a run, and not something of ours."""
+"""Whether verl itself imported this module, as it does in every process of a run, rather than our own code."""
 
 ESTIMATOR = "seed_grpo"
 RAFT_PP = "raft_pp"
@@ -27,7 +27,7 @@ TRAINER_MODES = {
     "seed_grpo_colocate_async": "colocate_async",
     "seed_grpo_separate_async": "separate_async",
 }
-"""Our trainer modes, and the mode of verl that each extends."""
+"""Our trainer modes, and the verl mode that each extends."""
 REWARD_MANAGER = "seed_grpo"
 CPU_PLATFORM = "cpu"
 HF_ROLLOUT = "hf"
@@ -36,8 +36,8 @@ COLUMN_STORAGE = "SeedGrpoColumns"
 
 
 if os.environ.get("VERL_PLATFORM") == CPU_PLATFORM:
-    # Python otherwise looks for garbage every 700 new objects: a fifth of the time that importing verl takes, and a
-    # tenth of the step where TransferQueue builds an object a row and field.
+    # By default Python looks for garbage every 700 new objects. That is a fifth of the time that importing verl takes,
+    # and a tenth of a step, in which TransferQueue builds one object per row and field.
     gc.set_threshold(100_000, 20, 100)
 
 
@@ -78,13 +78,13 @@ def _register_rollout_server(module: ModuleType) -> None:
 
 @when_imported("verl.workers.rollout.base")
 def _register_rollout_adapter(module: ModuleType) -> None:
-    # verl has a registration function for servers but only a table for their adapters.
+    # verl has a registration function for servers, but only a table for their adapters.
     module._ROLLOUT_REGISTRY[(HF_ROLLOUT, "async")] = "seed_grpo.verl_plugin.cpu.hf_rollout.HFServerAdapter"
 
 
 @when_imported("verl.workers.engine")
 def _register_engine(module: ModuleType) -> None:
-    # verl's FSDP engine runs on a CPU as it is; it is only registered for accelerators.
+    # verl's FSDP engine runs on a CPU unchanged, but verl registers it for accelerators only.
     module.EngineRegistry.register(model_type="language_model", backend=["fsdp", "fsdp2"], device="cpu")(
         module.FSDPEngineWithLMHead
     )
@@ -96,13 +96,13 @@ def _register_storage(module: ModuleType) -> None:
 
 
 def require_registered() -> None:
-    """Raise where a part of the plugin did not register in this process (verl itself keeps silent about it).
+    """Raise `SeedGrpoError` if a part of the plugin did not register in this process; verl itself would not say so.
 
-    Ask in a process that imported verl before anything of ours.
+    Call it in a process that imported verl before anything of ours.
     """
     try:
-        missing = [f"no {part}" for part, present in registered().items() if not present]
-    except ValueError as error:  # importing verl fails where it does not know the platform that VERL_PLATFORM names
+        missing = [f"{part} is not registered" for part, present in registered().items() if not present]
+    except ValueError as error:  # verl does not import if it does not know the platform in VERL_PLATFORM
         missing = [str(error)]
     if missing:
         raise SeedGrpoError(
@@ -112,7 +112,10 @@ def require_registered() -> None:
 
 
 def registered() -> dict[str, bool]:
-    """Whether verl loaded the plugin in this process, and each part registered. Imports verl's trainer: seconds."""
+    """Whether verl loaded the plugin in this process, and for each part whether it registered.
+
+    This imports verl's trainer, which takes seconds.
+    """
     from transfer_queue.storage.managers.base import StorageManagerFactory
     from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER as reward_managers
     from verl.plugin.platform.platform_manager import PlatformRegistry

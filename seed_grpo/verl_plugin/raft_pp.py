@@ -1,4 +1,4 @@
-"""The advantage estimator `raft_pp` of the baseline RAFT++: what verl's own estimators cannot express."""
+"""The advantage estimator `raft_pp` for the baseline RAFT++, which verl's own estimators cannot express."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 def compute_raft_pp_advantage(
     token_level_rewards: torch.Tensor, response_mask: torch.Tensor, **_: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Advantages and returns of RAFT++ (arXiv 2504.11343): 1 on a right answer's tokens, 0 on all others.
+    """Advantages and returns of RAFT++ (arXiv 2504.11343): 1 on the tokens of a right answer, 0 elsewhere.
 
-    There is no baseline and no division: wrong answers are left out, whatever their group.
+    There is no baseline and no normalisation: wrong answers are left out, whatever group they belong to.
 
     Args:
         token_level_rewards: shape (N, T); their sum over T is 0 or 1.

@@ -1,4 +1,4 @@
-"""Settings of how a run is driven, the `seed_grpo_runtime:` node of the config. None changes what is learned."""
+"""Settings for how a run is driven: the config's `seed_grpo_runtime:` node. None of them changes what is learned."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class RuntimeSettings:
     """How a run is driven.
 
     Attributes:
-        poll_seconds: how often the trainer looks for finished rollouts; verl waits 2 s each time.
-        trainer_in_driver: run verl's trainer in the driver's own process, not in an actor that Ray starts beside it:
-            one process less to start. The driver must be on a machine of the cluster, and needs no accelerator.
+        poll_seconds: seconds between two looks for finished rollouts; verl waits 2 s.
+        trainer_in_driver: run verl's trainer in the driver's own process rather than in a Ray actor, which saves
+            starting one process. The driver must be on a machine of the cluster; it needs no accelerator.
     """
 
     poll_seconds: float = 0.5
@@ -24,7 +24,11 @@ class RuntimeSettings:
 
     @classmethod
     def from_config(cls, node: Mapping[str, Any] | None) -> RuntimeSettings:
-        """Settings from a config node; what it leaves out keeps its default."""
+        """Settings from a config node; settings that it leaves out keep their defaults.
+
+        Raises:
+            UsageError: the node has a setting that does not exist.
+        """
         values = {str(name): value for name, value in (node or {}).items()}
         unknown = sorted(values.keys() - {field.name for field in fields(cls)})
         if unknown:

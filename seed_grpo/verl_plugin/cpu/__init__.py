@@ -1,1 +1,1 @@
-"""What verl needs in order to run on a CPU; a run on GPUs loads nothing of it."""
+"""Everything that verl needs in order to run on a CPU. A run on GPUs loads none of it."""

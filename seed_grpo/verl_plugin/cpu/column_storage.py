@@ -1,12 +1,12 @@
-"""A storage backend for TransferQueue that keeps columns whole, by its `StorageManagerFactory`.
+"""A storage backend for TransferQueue that keeps columns whole, registered with its `StorageManagerFactory`.
 
-TransferQueue's own backends take every column apart into rows: a message part and a tensor for each row of each column,
-on every way in and out. With short responses on a CPU that takes as long as the model. Here a column travels and is
-kept as its values and the lengths of its rows. What is read is the same, row for row and type for type
-(`tests/test_column_storage.py` compares it with `SimpleStorage`).
+TransferQueue's own backends split every column into rows, with a message part and a tensor for each row of each column,
+on every write and read. With short responses on a CPU this takes as long as the model does. This backend sends and
+keeps a column as its values and the lengths of its rows. Readers get the same data, row for row and type for type
+(`tests/verl/test_column_storage.py` compares it with `SimpleStorage`).
 
 Choose it with `transfer_queue.backend.storage_backend=SeedGrpoColumns`; `platform=cpu` does. One process holds all
-rows: for a cluster there are TransferQueue's own backends.
+rows, so use TransferQueue's own backends on a cluster.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _INTEGER_OF_SIZE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int
 
 @StorageBootstrapProvider.register_provider(COLUMN_STORAGE)
 def start_column_store(conf: DictConfig) -> dict[str, Any]:
-    """Start the process that holds the rows; TransferQueue keeps what is returned, and with it the process."""
+    """Start the process that holds the rows; TransferQueue keeps the returned handle, and so the process, alive."""
     conf.backend[COLUMN_STORAGE] = {}
     return {_ACTOR: ray.remote(ColumnStore).options(name=_ACTOR, namespace=_NAMESPACE, num_cpus=1).remote()}
 
 
 @StorageManagerFactory.register(COLUMN_STORAGE)
 class ColumnStorageManager(StorageManager):
-    """A process's way to the rows."""
+    """One process's access to the rows."""
 
     def __init__(self, controller_info: Any, config: DictConfig, zmq_context: Any = None) -> None:
         super().__init__(controller_info, config, zmq_context=zmq_context)
@@ -53,7 +53,7 @@ class ColumnStorageManager(StorageManager):
         self, data: TensorDict, metadata: BatchMeta, data_parser: Callable[[Any], Any] | None = None
     ) -> None:
         if data_parser is not None:
-            raise NotImplementedError(f"The storage backend {COLUMN_STORAGE} takes no data_parser.")
+            raise NotImplementedError(f"The storage backend {COLUMN_STORAGE} does not support data_parser.")
         if metadata.size == 0:
             return
         columns, schema = {}, {}
@@ -69,7 +69,7 @@ class ColumnStorageManager(StorageManager):
         try:
             parts = await self._store.get.remote(metadata.global_indexes, metadata.field_names)
         except KeyError as error:
-            raise StorageKeyNotFoundError(f"The column store lacks what was asked for: {error}") from error
+            raise StorageKeyNotFoundError(f"The column store does not have the requested rows: {error}") from error
         return TensorDict({name: batched(columns) for name, columns in parts.items()}, batch_size=metadata.size)
 
     async def clear_data(self, metadata: BatchMeta) -> None:
@@ -83,7 +83,7 @@ class ColumnStorageManager(StorageManager):
 
 
 def column_of(values: Any) -> Column:
-    """A field of a TensorDict as TransferQueue takes it: dense or nested tensor, or a stack or list of objects."""
+    """A field of a TensorDict, in TransferQueue's forms: a dense or nested tensor, or a stack or list of objects."""
     if isinstance(values, NonTensorStack):
         return Column(unwrapped(values))
     if not isinstance(values, torch.Tensor):
@@ -100,8 +100,8 @@ def column_of(values: Any) -> Column:
 
 
 def schema_of(values: Any, column: Column) -> dict[str, Any]:
-    """What TransferQueue's controller keeps of a field: as its `extract_field_schema` finds it, which takes nested
-    tensors apart once more."""
+    """What TransferQueue's controller records about a field: the result of its `extract_field_schema`, which would
+    split nested tensors again."""
     if not isinstance(values, torch.Tensor):
         return {"dtype": None, "shape": None, "is_nested": False, "is_non_tensor": True}
     if column.lengths_N is None or column.dtype is None:
@@ -118,7 +118,7 @@ def schema_of(values: Any, column: Column) -> dict[str, Any]:
 
 
 def batched(columns: list[Column]) -> torch.Tensor | NonTensorStack:
-    """Rows as TransferQueue hands them out: numbers dense, other tensors nested, all else as a stack of objects."""
+    """Rows as TransferQueue returns them: numbers dense, other tensors nested, the rest as a stack of objects."""
     column = columns[0]
     if len(columns) > 1 or column.dtype is None:
         rows = [row for part in columns for row in _rows(part)]
@@ -135,12 +135,12 @@ def batched(columns: list[Column]) -> torch.Tensor | NonTensorStack:
 
 
 def stacked(objects: list[Any]) -> NonTensorStack:
-    """Objects as a column; those that stand in it several times, as most of a group's do, are wrapped once."""
+    """Objects as a column; an object that occurs several times, as most in a group do, is wrapped once."""
     return NonTensorStack(*_each_once(NonTensorData, objects))
 
 
 def unwrapped(stack: NonTensorStack) -> list[Any]:
-    """The objects of a stack; those that stand in it several times are unwrapped once."""
+    """The objects of a stack; an object that occurs several times is unwrapped once."""
     items = stack.tensordicts
     if not all(type(item) is NonTensorData for item in items):
         return stack.tolist()
@@ -148,7 +148,7 @@ def unwrapped(stack: NonTensorStack) -> list[Any]:
 
 
 def _each_once(function: Callable[[Any], Any], items: list[Any]) -> list[Any]:
-    """The function of each item, called once for an item that stands there several times."""
+    """The function applied to each item; it is called once for an item that occurs several times."""
     of_id = {key: function(item) for key, item in {id(item): item for item in items}.items()}
     return [of_id[id(item)] for item in items]
 
@@ -161,10 +161,10 @@ def _rows(column: Column) -> list[Any]:
 
 
 def _bits(values: torch.Tensor) -> np.ndarray:
-    """The same bits as integers: numpy has not all of torch's types."""
+    """The same bits as integers: numpy lacks some of torch's types."""
     return values.detach().contiguous().view(_INTEGER_OF_SIZE[values.element_size()]).numpy()
 
 
 def _values(column: Column) -> torch.Tensor:
-    # Copied: what Ray hands over is a view of shared memory that must not be written to.
+    # Copied: Ray returns a read-only view of shared memory.
     return torch.from_numpy(np.array(column.rows)).view(getattr(torch, str(column.dtype)))

@@ -1,6 +1,6 @@
-"""Columns of rows that are written in batches and read in others: the process that holds them.
+"""The process that holds columns of rows, which are written in batches and read in other batches.
 
-No torch here: the process that runs this is up in a moment. `column_storage.py` is TransferQueue's side of it.
+It imports no torch, so that the process starts at once. `column_storage.py` is TransferQueue's side of it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Column:
     """N rows of one field.
 
     Attributes:
-        rows: a list of N objects, or the rows' values one after the other, shape (sum of the lengths, ...).
-        lengths_N: of the rows of values; None for objects, and where each row is one number.
-        dtype: of the values in torch's words; None for objects. `rows` holds their bits as integers of that size.
+        rows: a list of N objects, or the values of all rows, concatenated: shape (sum of the lengths, ...).
+        lengths_N: the rows' lengths; None for objects, and if each row is one number.
+        dtype: torch's name for the values' type; None for objects. `rows` holds the bits as integers of that size.
     """
 
     rows: list[Any] | np.ndarray
@@ -33,22 +33,22 @@ class Column:
 
     @property
     def trailing(self) -> tuple[int, ...]:
-        """The shape of a row of values behind its length."""
+        """The shape of a row of values after its first dimension."""
         return self.rows.shape[1:] if isinstance(self.rows, np.ndarray) else ()
 
     def copied(self) -> Column:
-        """The same in memory of its own: a view of what Ray shares would keep all of it occupied."""
+        """The same column in its own memory: a view would keep all of the memory that Ray shares alive."""
         rows = self.rows.copy() if isinstance(self.rows, np.ndarray) else self.rows
         return Column(rows, None if self.lengths_N is None else self.lengths_N.copy(), self.dtype)
 
     def joins(self, other: Column) -> bool:
-        """Whether the rows of both can stand in one column."""
+        """Whether the rows of both fit into one column."""
         alike = (self.dtype, self.trailing) == (other.dtype, other.trailing)
         return alike and (self.lengths_N is None) == (other.lengths_N is None)
 
 
 class _Block:
-    """A column as it was written, and where each of its rows begins."""
+    """A column as it was written, with the start of each row."""
 
     def __init__(self, column: Column) -> None:
         self.column = column
@@ -64,9 +64,9 @@ class _Block:
 
 
 class ColumnStore:
-    """Where each row of each field is. Rows are named by TransferQueue's global index.
+    """Stores each row of each field under TransferQueue's global index.
 
-    A batch is kept in memory until all of its rows are cleared.
+    A batch stays in memory until all of its rows have been cleared.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,11 @@ class ColumnStore:
             self._places.setdefault(name, {}).update((index, (block, row)) for row, index in enumerate(indexes))
 
     def get(self, indexes: Sequence[int], names: Sequence[str]) -> dict[str, list[Column]]:
-        """The rows in the order asked for: of each field as few columns as can hold them. KeyError where one lacks."""
+        """The rows in the requested order, in as few columns per field as possible.
+
+        Raises:
+            KeyError: a row does not have one of the fields.
+        """
         return {name: self._gather(name, indexes) for name in names}
 
     def _gather(self, name: str, indexes: Sequence[int]) -> list[Column]:
@@ -90,7 +94,7 @@ class ColumnStore:
         except KeyError as error:
             raise KeyError(f"row {error} has no field {name}") from None
         slices = []
-        # Neighbours in a block keep the difference of their row and their position.
+        # For neighbours in a block, the difference between row and position stays the same.
         for _, run in groupby(enumerate(found), key=lambda at: (id(at[1][0]), at[1][1] - at[0])):
             rows = [place for _, place in run]
             slices.append(rows[0][0].slice(rows[0][1], rows[-1][1]))
@@ -102,12 +106,12 @@ class ColumnStore:
                 places.pop(index, None)
 
     def save(self, path: str) -> None:
-        """All rows to a file, as a part of a checkpoint, whose folder TransferQueue puts in place when it is whole."""
+        """Write all rows to a file of a checkpoint; TransferQueue moves the folder into place once it is complete."""
         with open(path, "wb") as file:
             pickle.dump(self._places, file, protocol=pickle.HIGHEST_PROTOCOL)
 
     def load(self, path: str) -> None:
-        """All rows from a file that `save` wrote: part of the run's own checkpoint, which verl unpickles as well."""
+        """Read all rows from a file that `save` wrote: part of the run's own checkpoint, which verl unpickles too."""
         with open(path, "rb") as file:
             self._places = pickle.load(file)
 

@@ -1,7 +1,7 @@
-"""verl's rollout `hf`: a server actor around transformers' `generate`, for machines where vLLM does not run.
+"""The rollout `hf` for verl: a server actor around transformers' `generate`, for machines without vLLM.
 
-Three parts, as verl expects them of a rollout: the server (`hf_server.HFServer`, a Ray actor), the replica that
-starts it (`HFReplica`), and the adapter inside each training rank that hands it new weights (`HFServerAdapter`).
+It has the three parts that verl expects of a rollout: the server (`hf_server.HFServer`, a Ray actor), the replica that
+starts it (`HFReplica`), and the adapter inside each training rank that sends it new weights (`HFServerAdapter`).
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from seed_grpo.verl_plugin.cpu.hf_server import HFServer, server_name
 
 
 class HFReplica(RolloutReplica):
-    """Starts one `HFServer` beside the training rank whose weights it serves."""
+    """Starts one `HFServer` on the node of the training rank whose weights it serves."""
 
     async def launch_servers(self) -> None:
         if self.world_size != 1:
             raise SeedGrpoError(
-                f"The hf rollout runs on one rank, not on {self.world_size}.",
+                f"A server of the hf rollout runs on one rank, and this configuration asks for {self.world_size}.",
                 "set rollout.tensor_model_parallel_size, data_parallel_size and pipeline_model_parallel_size to 1.",
             )
         if self.rollout_mode != RolloutMode.HYBRID:
             raise SeedGrpoError(
-                "The hf rollout shares the training ranks.",
+                "The hf rollout shares the processors of the training ranks, and this trainer mode separates them.",
                 "use trainer mode seed_grpo_sync or seed_grpo_colocate_async, or rollout.name=vllm.",
             )
         node_id = await self.workers[0].__ray_call__.remote(lambda worker: ray.get_runtime_context().get_node_id())
@@ -61,9 +61,9 @@ def start_server(replica: HFReplica, node_id: str) -> Any:
 
 
 def start_servers_early(config: Any) -> list[Any]:
-    """Start the servers while the training ranks start, where both are on this machine; verl starts them afterwards.
+    """Start the servers while the training ranks start, if both are on this machine; verl would start them afterwards.
 
-    Returns the servers: they live as long as somebody holds them.
+    Returns the servers, which live as long as the caller holds them.
     """
     if config.actor_rollout_ref.rollout.name != HF_ROLLOUT or config.trainer.nnodes != 1:
         return []
@@ -76,7 +76,7 @@ def start_servers_early(config: Any) -> list[Any]:
 
 
 class HFServerAdapter(BaseRollout):
-    """The rollout as its training rank sees it: a place to send new weights to."""
+    """A training rank's view of the rollout: a place to send new weights to."""
 
     def __init__(
         self, config: RolloutConfig, model_config: HFModelConfig, device_mesh: DeviceMesh, replica_rank: int = -1

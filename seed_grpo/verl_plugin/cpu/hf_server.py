@@ -1,7 +1,7 @@
-"""The server of verl's rollout `hf`: a Ray actor around transformers' `generate`.
+"""The server of the rollout `hf`: a Ray actor around transformers' `generate`.
 
-Every process that holds the actor's handle imports this module, verl's load balancer among them: what is heavy is
-imported where it is used.
+Every process that holds the actor's handle imports this module, including verl's load balancer, so heavy imports stay
+inside the functions that need them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from verl.workers.rollout.replica import TokenOutput
 
 _GATHER_SECONDS = 0.005
-"""How long the server waits after a first request for others to share its batch."""
+"""How long the server waits, after a first request, for others to share its batch."""
 
 
 def server_name(replica_rank: int) -> str:
@@ -40,9 +40,9 @@ class _Request:
 
 
 class HFServer:
-    """Answers token ids with token ids and log-probabilities. Runs as an asynchronous Ray actor.
+    """Takes token ids and returns token ids with log-probabilities. Runs as an asynchronous Ray actor.
 
-    Requests that arrive while a batch is decoded form the next batch. `generate_batch` takes a whole batch at once.
+    Requests that arrive while a batch is being decoded form the next one. `generate_batch` takes a whole batch at once.
     """
 
     def __init__(self, config: Any, model_config: Any, replica_rank: int) -> None:
@@ -88,7 +88,9 @@ class HFServer:
     ) -> TokenOutput:
         """One response to one prompt (the interface of verl's rollout servers)."""
         if image_data or video_data or audio_data:
-            raise SeedGrpoError("The hf rollout takes text only.", "use rollout.name=vllm for images, video or audio.")
+            raise SeedGrpoError(
+                "The hf rollout accepts text only.", "use rollout.name=vllm for images, video or audio."
+            )
         if self._batcher is None:
             self._batcher = asyncio.create_task(self._serve())
         sampling = self._sampling(prompt_ids, sampling_params)
@@ -105,7 +107,7 @@ class HFServer:
     async def generate_batch(
         self, prompts: list[list[int]], sampling_params: dict[str, Any], n: int = 1
     ) -> list[Generated]:
-        """`n` responses to each prompt, prompt by prompt: len(prompts) × n responses."""
+        """`n` responses per prompt, prompt by prompt: len(prompts) × n responses in all."""
         sampling = self._sampling(max(prompts, key=len), sampling_params)
         rows = [prompt for prompt in prompts for _ in range(n)]
         if not await self._admitted():
@@ -119,7 +121,7 @@ class HFServer:
         return [replace(response, extra_fields=version) for response in responses]
 
     async def _admitted(self) -> bool:
-        """Wait until the server takes requests; False when it turns them away instead."""
+        """Wait until the server accepts requests; False if it rejects them instead."""
         while not self._open.is_set():
             if self._rejecting:
                 return False
@@ -150,8 +152,8 @@ class HFServer:
                 request.answer.set_result(response)
 
     async def _decode(self, prompts: list[list[int]], sampling: Sampling) -> list[Generated]:
-        # The same prompts at the same step are sampled alike, so a resumed run repeats an uninterrupted one, whatever
-        # else (a validation) was decoded before; asked for again within the step, they are sampled anew.
+        # The same prompts at the same step get the same seed, so a resumed run repeats an uninterrupted one, whatever
+        # else (a validation) was decoded before. Prompts that come again within a step get another seed.
         content = hash(tuple(map(tuple, prompts)))
         seed = hash((self.config.seed, self.replica_rank, self.global_steps or 0, content, self._calls[content]))
         self._calls[content] += 1
@@ -193,7 +195,7 @@ class HFServer:
             await asyncio.sleep(0.005)
 
     async def abort_all_requests(self, reset_prefix_cache: bool = True, reject_request: bool = False) -> dict[str, Any]:
-        """Stop decoding; callers get what there is, marked as aborted. Later requests wait for `resume_generation`."""
+        """Stop decoding; callers get partial responses, marked aborted. Later requests wait for `resume_generation`."""
         self._open.clear()
         self._rejecting = reject_request
         aborted = self._in_flight
@@ -205,7 +207,7 @@ class HFServer:
         return {"aborted_count": aborted, "request_ids": []}
 
     async def abort_request(self, request_id: str, reset_prefix_cache: bool = True) -> dict[str, Any]:
-        """Withdraw a request that has not been started; a running batch goes on for the others in it."""
+        """Withdraw a request that has not started; a batch that is being decoded continues for the others in it."""
         for request in list(self._requests._queue):  # type: ignore[attr-defined]
             if request.request_id == request_id and not request.answer.done():
                 request.answer.set_result(Generated([], [], aborted=True))
@@ -217,7 +219,7 @@ class HFServer:
         self._open.set()
 
     async def load_weights(self, weights: dict[str, np.ndarray], last: bool) -> None:
-        """Take a part of the new weights; with the last part, check that none was missing."""
+        """Load a part of the new weights; with the last part, check that no parameter is missing."""
         import torch
 
         await self.wait_for_requests_to_drain()
@@ -228,8 +230,8 @@ class HFServer:
             self._loaded = set()
             if missing:
                 raise SeedGrpoError(
-                    f"The weight update left out {len(missing)} parameters, {min(missing)!r} among them.",
-                    "train and roll out the same model.",
+                    f"The weight update left out {len(missing)} parameters, among them {min(missing)!r}.",
+                    "use the same model for training and for rollouts.",
                 )
 
     async def set_global_steps(self, global_steps: int) -> None:
@@ -240,6 +242,6 @@ class HFServer:
         await self.wait_for_requests_to_drain()
 
     async def _nothing(self, *args: Any, **kwargs: Any) -> None:
-        """Weights and caches stay where they are: on this device there is no memory to hand to the trainer."""
+        """Does nothing: on a CPU, weights and caches share the trainer's memory, so there is none to release."""
 
     wake_up = clear_kv_cache = release_kv_cache = resume_kv_cache = start_profile = stop_profile = _nothing

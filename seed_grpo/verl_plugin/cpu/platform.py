@@ -1,7 +1,7 @@
 """verl's platform interface for a machine without an accelerator.
 
-Ranks are placed by Ray's logical resource `GPU` (set its number with `ray_kwargs.ray_init.num_gpus`), processes talk
-over gloo. Choose it with the environment variable `VERL_PLATFORM=cpu`.
+Ray places ranks by its logical resource `GPU` (set the number with `ray_kwargs.ray_init.num_gpus`), and processes
+communicate over gloo. Choose the platform with the environment variable `VERL_PLATFORM=cpu`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from seed_grpo.verl_plugin import CPU_PLATFORM
 
 
 def _device_module() -> ModuleType:
-    """`torch.cpu` with the names that verl calls on `torch.cuda` beside it."""
+    """`torch.cpu`, plus the names that verl calls on `torch.cuda`."""
     module = ModuleType("seed_grpo_torch_cpu")
     module.__dict__.update({name: getattr(torch.cpu, name) for name in dir(torch.cpu) if not name.startswith("__")})
 
@@ -56,7 +56,7 @@ def _device_module() -> ModuleType:
 
 @PlatformRegistry.register(CPU_PLATFORM)
 class PlatformCPU(PlatformBase):
-    """A CPU as verl's device: one "device" a process, no streams, no memory to give back."""
+    """A CPU as verl's device: one "device" per process, no streams, no device memory to release."""
 
     _module = _device_module()
 
@@ -76,11 +76,11 @@ class PlatformCPU(PlatformBase):
         return True
 
     def is_platform_available(self, use_smi_check: bool = False) -> bool:
-        # Every machine has a CPU: it is never detected, only chosen.
+        # Every machine has a CPU, so this platform must be chosen and is never detected.
         return False
 
     def current_device(self) -> int:
-        # torch's own answer is the string "cpu"; verl hands it to `Tensor.to`, where a number means an accelerator.
+        # torch returns the string "cpu", and verl passes it to `Tensor.to`, where a number would mean an accelerator.
         return torch.cpu.current_device()  # type: ignore[return-value]
 
     def device_count(self) -> int:

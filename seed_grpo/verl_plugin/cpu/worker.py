@@ -1,4 +1,4 @@
-"""verl's actor worker on a CPU: its process group over plain gloo, its torch threads set."""
+"""verl's actor worker for a CPU: a process group over plain gloo, and a fixed number of torch threads."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from verl.workers.engine_workers import ActorRolloutRefWorker
 
 
 def set_torch_threads(share: int = 1) -> None:
-    """Give torch a share of the threads that `SEED_GRPO_TORCH_THREADS` names: all of them, half, a third…
-
-    Ray otherwise leaves an actor with a single one.
-    """
+    """Give torch 1/`share` of the threads in `SEED_GRPO_TORCH_THREADS`; by default Ray gives an actor one thread."""
     import torch
 
     threads = int(os.environ.get("SEED_GRPO_TORCH_THREADS", "0"))
@@ -24,8 +21,8 @@ def set_torch_threads(share: int = 1) -> None:
 class CPUActorRolloutRefWorker(ActorRolloutRefWorker):
     """`ActorRolloutRefWorker` for device `cpu`.
 
-    The only change: the process group exists before verl's workers ask for one. verl names its backends
-    `cpu:gloo,cpu:gloo` here, which torch refuses, and leaves an existing group alone.
+    The only change: the process group exists before verl's workers ask for one. verl would name the backends
+    `cpu:gloo,cpu:gloo` here, which torch rejects; it leaves an existing group alone.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
