@@ -1,8 +1,11 @@
-"""A sandboxed evaluator: reads one JSON line a job from standard input, answers one JSON line, ends with its owner.
+"""A sandboxed worker: reads one JSON line per job from standard input, answers one JSON line, ends with its owner.
 
-Started by `sandbox` as `python -m seed_grpo.sandbox._worker MODULE:FUNCTION SOFT_SECONDS MEMORY_BYTES OWNER`. The
+Started by `Sandbox` as `python -m seed_grpo.sandbox._worker MODULE:FUNCTION SOFT_SECONDS MEMORY_BYTES OWNER`. The
 soft timer interrupts Python code; what it cannot interrupt, the parent kills, and should the parent be gone, the
 kernel's limit on processor time. A job that was interrupted is the worker's last: nothing half-finished stays behind.
+
+A module may declare `WARM_UP`, a text: the function is called with it once, before any clock runs and before memory is
+limited, so that whatever the function loads late is loaded by then.
 """
 
 from __future__ import annotations
@@ -55,8 +58,11 @@ def main() -> None:
     signal.signal(signal.SIGALRM, _alarm)
     warnings.simplefilter("ignore")
     module, name = function.split(":")
-    evaluate = getattr(importlib.import_module(module), name)
-    evaluate("m:\\sqrt{2}")  # whatever loads late is loaded before a clock runs
+    loaded = importlib.import_module(module)
+    evaluate = getattr(loaded, name)
+    warm_up = getattr(loaded, "WARM_UP", None)
+    if warm_up is not None:
+        evaluate(warm_up)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     print(json.dumps("ready"), file=answers, flush=True)
@@ -72,16 +78,16 @@ def _run(evaluate: Any, text: str, soft_seconds: float) -> dict[str, Any]:
     try:
         signal.setitimer(signal.ITIMER_REAL, soft_seconds)
         try:
-            key, spelled = evaluate(text)
+            value = evaluate(text)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        return {"key": key, "spelled": spelled}
+        return {"value": value}
     except _TimeUp:
         return {"failure": "time"}
     except MemoryError:
         return {"failure": "memory"}
-    except Exception:  # a fault of ours on hostile text costs the answer its symbolic key, not the run
-        return {"key": None, "spelled": True}
+    except Exception as error:  # a fault on hostile text costs this text its value, not the run
+        return {"value": None, "error": type(error).__name__}
 
 
 if __name__ == "__main__":

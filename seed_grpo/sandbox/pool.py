@@ -1,9 +1,11 @@
-"""Long-lived worker processes that evaluate one text at a time, each behind a timer, a kill, and a memory limit.
+"""Long-lived worker processes that apply a function to one text at a time, behind a timer, a kill, a memory limit.
 
 Usable from any thread of any process: there are no signals in the caller. A job's clock starts when a worker takes it,
 not when it queues; callers take turns, so that one with a single text does not wait for another's batch. A worker that
 does not answer in time is killed and replaced. Workers end when their owner does, however it ends. A forked child has
 workers of its own; a fork waits until no other thread is in the middle of changing what the sandbox holds.
+
+This bounds time and memory. It is not a security boundary: see the package's docstring.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from seed_grpo.errors import SeedGrpoError
 
@@ -37,14 +40,14 @@ class Outcome:
     """What came of a job.
 
     Attributes:
-        key: the key, or None when there is none.
-        spelled: whether the worker compared the text, or a part of it, by its spelling.
-        timed_out: whether time or memory ran out.
+        value: what the function returned, as JSON keeps it; None if it returned nothing.
+        timed_out: whether time or memory ran out, or the job ended its worker.
+        error: the name of the exception that the function raised; empty if it raised none.
     """
 
-    key: str | None
-    spelled: bool = False
+    value: Any
     timed_out: bool = False
+    error: str = ""
 
 
 class _Died(Exception):
@@ -89,7 +92,7 @@ class _Worker:
         if line is None:
             return Outcome(None, timed_out=True)
         outcome = json.loads(line)
-        return Outcome(outcome.get("key"), bool(outcome.get("spelled")), timed_out="failure" in outcome)
+        return Outcome(outcome.get("value"), "failure" in outcome, outcome.get("error", ""))
 
     def _read_line(self, seconds: float) -> bytes | None:
         """The next line; None when the time is up. Raises `_Died` at the end of the process."""
@@ -142,7 +145,8 @@ class _Batch:
 class _State:
     """What the sandbox's threads share. They hold this, not the sandbox, so that the sandbox can be collected."""
 
-    def __init__(self, workers: int, function: str, soft_seconds: float, memory_bytes: int) -> None:
+    def __init__(self, function: str, workers: int, soft_seconds: float, memory_bytes: int) -> None:
+        self.function = function
         self.max_workers = workers
         self._arguments = (function, soft_seconds, memory_bytes)
         self._reset()
@@ -169,20 +173,20 @@ class _State:
     def submit(self, batch: _Batch) -> None:
         with self.condition:
             if self.closed:
-                raise SeedGrpoError("The sandbox is closed.", "make a new AnswerKeyer.")
+                raise SeedGrpoError("The sandbox is closed.", "make a new one.")
             self.batches.append(batch)
             wanted = 1 + len(batch.texts) // TEXTS_A_WORKER
             missing = min(wanted - self.idle, self.max_workers - self.threads)
             for _ in range(max(missing, 0)):
                 self.threads += 1
-                threading.Thread(target=self._serve, name="seed-grpo-equivalence", daemon=True).start()
+                threading.Thread(target=self._serve, name=f"sandbox {self.function}", daemon=True).start()
             self.condition.notify_all()
 
     def close(self) -> None:
         with self.condition:
             self.closed = True
             for batch in self.batches:
-                batch.error = SeedGrpoError("The sandbox was closed.", "make a new AnswerKeyer.")
+                batch.error = SeedGrpoError("The sandbox was closed.", "make a new one.")
                 batch.done.set()
             self.batches.clear()
             workers, self.workers = list(self.workers), set()
@@ -256,15 +260,15 @@ class _State:
         except _Died:
             self._discard(worker)
             raise SeedGrpoError(
-                "The worker that compares answers symbolically does not start.",
-                "run `python -m seed_grpo.sandbox._worker` to see why, or use the level normalized.",
+                f"The sandbox's worker for {self.function} does not start.",
+                f"run `python -m seed_grpo.sandbox._worker {self.function} 1 {1 << 30} $$` to see why.",
             ) from None
         return worker
 
     def _start(self) -> _Worker:
         with self.condition:
             if self.closed:
-                raise SeedGrpoError("The sandbox was closed.", "make a new AnswerKeyer.")
+                raise SeedGrpoError("The sandbox was closed.", "make a new one.")
             worker = _Worker(*self._arguments)
             self.workers.add(worker)
             return worker
@@ -279,20 +283,17 @@ class Sandbox:
     """A few workers, started when the first job comes.
 
     Args:
+        function: what the workers compute, as `package.module:function`; from a text to a value that JSON can hold. Its
+            module may declare `WARM_UP`, a text that each worker is warmed up with.
         workers: processes at most.
         soft_seconds: time for one text; a caller with one text waits at most `KILL_AFTER` longer.
         memory_bytes: address space of each worker.
-        function: what the workers compute, as `module:function`; from a text to (key, spelled).
     """
 
     def __init__(
-        self,
-        workers: int = 2,
-        soft_seconds: float = 0.5,
-        memory_bytes: int = 1 << 29,
-        function: str = "seed_grpo.meaning.equivalence.symbolic:symbolic_key",
+        self, function: str, *, workers: int = 2, soft_seconds: float = 0.5, memory_bytes: int = 1 << 29
     ) -> None:
-        self._state = _State(workers, function, soft_seconds, memory_bytes)
+        self._state = _State(function, workers, soft_seconds, memory_bytes)
         self.close = weakref.finalize(self, self._state.close)
         """End the workers. A closed sandbox takes no more jobs. Also called when the sandbox or the process ends."""
 

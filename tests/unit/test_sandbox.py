@@ -24,7 +24,7 @@ from seed_grpo.sandbox.pool import KILL_AFTER, Sandbox
 SOFT = 0.3
 # Scheduling on a machine that does other things too.
 SLACK = 0.5
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Sandbox]]:
     made: list[Sandbox] = []
 
     def build(workers: int = 1, soft_seconds: float = SOFT, memory_bytes: int = 1 << 29) -> Sandbox:
-        made.append(Sandbox(workers, soft_seconds, memory_bytes, "sandbox_jobs:job"))
+        made.append(Sandbox("sandbox_jobs:job", workers=workers, soft_seconds=soft_seconds, memory_bytes=memory_bytes))
         return made[-1]
 
     yield build
@@ -60,12 +60,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
 
 def test_outcomes_come_in_order(make: Callable[..., Sandbox]) -> None:
     outcomes = make(workers=2).evaluate([f"echo {number}" for number in range(200)])
-    assert [outcome.key for outcome in outcomes] == [str(number) for number in range(200)]
+    assert [outcome.value for outcome in outcomes] == [str(number) for number in range(200)]
 
 
 def test_workers_live_on(make: Callable[..., Sandbox]) -> None:
     sandbox = make()
-    assert len({sandbox.evaluate(["pid"])[0].key for _ in range(5)}) == 1
+    assert len({sandbox.evaluate(["pid"])[0].value for _ in range(5)}) == 1
 
 
 def test_the_soft_timer_ends_python_code(make: Callable[..., Sandbox]) -> None:
@@ -74,61 +74,81 @@ def test_the_soft_timer_ends_python_code(make: Callable[..., Sandbox]) -> None:
     start = time.monotonic()
     (outcome,) = sandbox.evaluate(["sleep"])
     assert outcome.timed_out
-    assert outcome.key is None
+    assert outcome.value is None
     assert SOFT - 0.05 < time.monotonic() - start < SOFT + 0.3
 
 
 def test_what_the_timer_cannot_end_is_killed_and_replaced(make: Callable[..., Sandbox]) -> None:
     sandbox = make()
-    before = sandbox.evaluate(["pid"])[0].key
+    before = sandbox.evaluate(["pid"])[0].value
     start = time.monotonic()
     (outcome,) = sandbox.evaluate(["stuck"])
     assert outcome.timed_out
     assert time.monotonic() - start < SOFT + KILL_AFTER + 0.3
-    assert sandbox.evaluate(["pid"])[0].key != before
+    assert sandbox.evaluate(["pid"])[0].value != before
     assert not alive(int(before or 0))
 
 
 def test_nothing_half_finished_stays_behind(make: Callable[..., Sandbox]) -> None:
     """A worker whose job was interrupted takes no other: caches of a library could be in pieces."""
     sandbox = make()
-    before = sandbox.evaluate(["pid"])[0].key
+    before = sandbox.evaluate(["pid"])[0].value
     sandbox.evaluate(["sleep"])
-    assert sandbox.evaluate(["pid"])[0].key != before
+    assert sandbox.evaluate(["pid"])[0].value != before
 
 
 def test_memory_is_limited(make: Callable[..., Sandbox]) -> None:
     sandbox = make(memory_bytes=1 << 28)
-    assert sandbox.evaluate([f"memory {1 << 20}"])[0].key == str(1 << 20)
+    assert sandbox.evaluate([f"memory {1 << 20}"])[0].value == str(1 << 20)
     assert sandbox.evaluate([f"memory {1 << 29}"])[0].timed_out
-    assert sandbox.evaluate(["echo on"])[0].key == "on"
+    assert sandbox.evaluate(["echo on"])[0].value == "on"
 
 
 def test_a_fault_costs_one_key(make: Callable[..., Sandbox]) -> None:
     outcomes = make().evaluate(["raise oops", "echo on"])
-    assert [(outcome.key, outcome.timed_out) for outcome in outcomes] == [(None, False), ("on", False)]
+    assert [(outcome.value, outcome.timed_out) for outcome in outcomes] == [(None, False), ("on", False)]
 
 
 def test_a_job_that_kills_its_worker_does_so_twice_at_most(make: Callable[..., Sandbox]) -> None:
     outcomes = make().evaluate(["crash", "echo on"])
-    assert [(outcome.key, outcome.timed_out) for outcome in outcomes] == [(None, True), ("on", False)]
+    assert [(outcome.value, outcome.timed_out) for outcome in outcomes] == [(None, True), ("on", False)]
 
 
 def test_a_worker_killed_from_outside_costs_nothing(make: Callable[..., Sandbox]) -> None:
     sandbox = make()
-    os.kill(int(sandbox.evaluate(["pid"])[0].key or 0), signal.SIGKILL)
-    assert sandbox.evaluate(["echo on"])[0].key == "on"
+    os.kill(int(sandbox.evaluate(["pid"])[0].value or 0), signal.SIGKILL)
+    assert sandbox.evaluate(["echo on"])[0].value == "on"
+
+
+def test_values_are_whatever_json_holds_and_modules_are_warmed_up_once(make: Callable[..., Sandbox]) -> None:
+    sandbox = make()
+    assert [sandbox.evaluate(["warmed"])[0].value for _ in range(2)] == [{"times": 1}, {"times": 1}]
+
+
+def test_a_function_of_any_module_is_served_without_a_warm_up() -> None:
+    sandbox = Sandbox("json:loads", workers=1)
+    assert sandbox.evaluate(['{"a": [1, null]}'])[0].value == {"a": [1, None]}
+    assert sandbox.evaluate(["{"])[0].error == "JSONDecodeError"
+    sandbox.close()
+
+
+def test_the_package_names_it_and_loads_little() -> None:
+    program = (
+        "import sys; from seed_grpo.sandbox import Sandbox; print('numpy' in sys.modules, 'mpmath' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["False", "False"]
 
 
 def test_what_a_job_prints_is_no_answer(make: Callable[..., Sandbox]) -> None:
     outcomes = make().evaluate(["print", "echo next"])
-    assert [outcome.key for outcome in outcomes] == ["honest", "next"]
+    assert [outcome.value for outcome in outcomes] == ["honest", "next"]
 
 
 def test_the_clock_starts_with_the_job_not_in_the_queue(make: Callable[..., Sandbox]) -> None:
     """Good answers behind hanging ones keep their keys: waiting is not charged."""
     outcomes = make(workers=2).evaluate(["sleep"] * 6 + ["echo good"] * 8)
-    assert [outcome.key for outcome in outcomes[6:]] == ["good"] * 8
+    assert [outcome.value for outcome in outcomes[6:]] == ["good"] * 8
 
 
 def test_callers_take_turns(make: Callable[..., Sandbox]) -> None:
@@ -138,7 +158,7 @@ def test_callers_take_turns(make: Callable[..., Sandbox]) -> None:
     batch.start()
     time.sleep(0.1)
     start = time.monotonic()
-    assert sandbox.evaluate(["echo me"])[0].key == "me"
+    assert sandbox.evaluate(["echo me"])[0].value == "me"
     waited = time.monotonic() - start
     batch.join()
     assert waited < 2 * SOFT + KILL_AFTER + SLACK < 8 * SOFT
@@ -147,14 +167,14 @@ def test_callers_take_turns(make: Callable[..., Sandbox]) -> None:
 def test_many_threads_at_once(make: Callable[..., Sandbox]) -> None:
     sandbox = make(workers=2)
     with ThreadPoolExecutor(16) as threads:
-        done = list(threads.map(lambda n: [o.key for o in sandbox.evaluate([f"echo {n}"] * 5)], range(64)))
+        done = list(threads.map(lambda n: [o.value for o in sandbox.evaluate([f"echo {n}"] * 5)], range(64)))
     assert done == [[str(n)] * 5 for n in range(64)]
 
 
 def test_no_more_workers_than_asked_for(make: Callable[..., Sandbox]) -> None:
     sandbox = make(workers=2)
     outcomes = sandbox.evaluate(["pid"] * 100)
-    assert len({outcome.key for outcome in outcomes}) <= 2
+    assert len({outcome.value for outcome in outcomes}) <= 2
     assert len(sandbox.process_ids()) <= 2
 
 
@@ -165,14 +185,14 @@ def test_from_an_executor_thread_of_an_event_loop(make: Callable[..., Sandbox]) 
     async def main() -> list[str | None]:
         loop = asyncio.get_running_loop()
         jobs = [loop.run_in_executor(None, sandbox.evaluate, [f"echo {n}", "sleep"]) for n in range(3)]
-        return [outcomes[0].key for outcomes in await asyncio.gather(*jobs)]
+        return [outcomes[0].value for outcomes in await asyncio.gather(*jobs)]
 
     assert asyncio.run(main()) == ["0", "1", "2"]
 
 
 def test_closing_ends_the_workers_and_fails_who_waits(make: Callable[..., Sandbox]) -> None:
     sandbox = make()
-    pid = int(sandbox.evaluate(["pid"])[0].key or 0)
+    pid = int(sandbox.evaluate(["pid"])[0].value or 0)
     errors: list[Exception] = []
 
     def wait() -> None:
@@ -194,8 +214,8 @@ def test_closing_ends_the_workers_and_fails_who_waits(make: Callable[..., Sandbo
 
 def test_a_sandbox_that_nobody_holds_ends_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(HERE))
-    sandbox = Sandbox(1, SOFT, 1 << 29, "sandbox_jobs:job")
-    pid = int(sandbox.evaluate(["pid"])[0].key or 0)
+    sandbox = Sandbox("sandbox_jobs:job", workers=1, soft_seconds=SOFT)
+    pid = int(sandbox.evaluate(["pid"])[0].value or 0)
     del sandbox
     gc.collect()
     wait_until(lambda: not alive(pid))
@@ -205,15 +225,15 @@ def test_no_zombies(make: Callable[..., Sandbox]) -> None:
     sandbox = make()
     pids = set()
     for _ in range(3):
-        pids.add(int(sandbox.evaluate(["pid"])[0].key or 0))
+        pids.add(int(sandbox.evaluate(["pid"])[0].value or 0))
         sandbox.evaluate(["stuck"])
     # A zombie is still there: every worker that was killed is waited for, too.
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
 
 def test_workers_that_cannot_start_are_an_error_that_says_so() -> None:
-    sandbox = Sandbox(1, SOFT, 1 << 29, "no_such_module:job")
-    with pytest.raises(SeedGrpoError, match="does not start"):
+    sandbox = Sandbox("no_such_module:job", workers=1, soft_seconds=SOFT)
+    with pytest.raises(SeedGrpoError, match="no_such_module:job does not start"):
         sandbox.evaluate(["echo"])
     sandbox.close()
 
@@ -222,8 +242,8 @@ OWNER = """
     import sys, time, threading
     sys.path.insert(0, {here!r})
     from seed_grpo.sandbox.pool import Sandbox
-    sandbox = Sandbox(2, 60.0, 1 << 29, "sandbox_jobs:job")
-    print(*{{outcome.key for outcome in sandbox.evaluate(["pid"] * 40)}}, flush=True)
+    sandbox = Sandbox("sandbox_jobs:job", workers=2, soft_seconds=60.0)
+    print(*{{outcome.value for outcome in sandbox.evaluate(["pid"] * 40)}}, flush=True)
     {then}
 """
 
@@ -261,12 +281,12 @@ def test_a_forked_child_has_its_own_workers() -> None:
         """
         import os
         child = os.fork()
-        mine = sandbox.evaluate(["pid"])[0].key
+        mine = sandbox.evaluate(["pid"])[0].value
         print("child" if child == 0 else "parent", mine, flush=True)
         if child == 0:
             os._exit(0)
         os.waitpid(child, 0)
-        print("after", sandbox.evaluate(["pid"])[0].key, flush=True)
+        print("after", sandbox.evaluate(["pid"])[0].value, flush=True)
         """
     )
     program = textwrap.dedent(OWNER.format(here=str(HERE), then="")) + then

@@ -12,11 +12,9 @@ from collections.abc import Sequence
 
 from seed_grpo.errors import UsageError
 from seed_grpo.meaning.equivalence.grading import gold_strings, is_correct
-from seed_grpo.meaning.equivalence.keys import LEVELS, AnswerKeyer
+from seed_grpo.meaning.equivalence.keys import LEVELS, NO_ANSWER_RULES, AnswerKeyer
 
 __all__ = ["LEVELS", "AnswerKeyer", "cluster_answers", "cluster_keys", "grade_answer", "shared_keyer"]
-
-NO_ANSWER_RULES = ("singleton", "shared", "drop")
 
 _shared: AnswerKeyer | None = None
 _lock = threading.Lock()

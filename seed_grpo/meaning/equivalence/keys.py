@@ -14,9 +14,10 @@ from collections.abc import Sequence
 
 from seed_grpo.errors import UsageError
 from seed_grpo.meaning.equivalence.normalize import normalized_key
-from seed_grpo.sandbox.pool import Sandbox
+from seed_grpo.sandbox import Sandbox
 
 LEVELS = ("exact", "normalized", "symbolic")
+NO_ANSWER_RULES = ("singleton", "shared", "drop")
 CACHE_SIZE = 100_000
 MAX_CACHED_CHARACTERS = 2000
 MAX_SYMBOLIC_CHARACTERS = 600
@@ -36,7 +37,10 @@ class AnswerKeyer:
     """
 
     def __init__(self, *, workers: int = 2, budget_seconds: float = 0.5, memory_bytes: int = 1 << 29) -> None:
-        self._sandbox = Sandbox(workers, budget_seconds, memory_bytes)
+        self._sandbox = Sandbox(
+            "seed_grpo.meaning.equivalence.symbolic:symbolic_key",
+            workers=workers, soft_seconds=budget_seconds, memory_bytes=memory_bytes,
+        )  # fmt: skip
         self._cache: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._lock = threading.Lock()
         self._counts = {"timeouts": 0, "guarded": 0}
@@ -102,11 +106,12 @@ class AnswerKeyer:
             else:
                 wanted.append(key)
         for key, outcome in zip(wanted, self._sandbox.evaluate(wanted), strict=True):
+            found, spelled = outcome.value or (key, True)  # nothing after a time-out, or a fault of ours
             if outcome.timed_out:
                 self._fall_back("timeouts")
-            elif outcome.spelled:
+            elif spelled:
                 self._fall_back("guarded")
-            keys[key] = self._remember("symbolic", key, key if outcome.key is None else outcome.key)
+            keys[key] = self._remember("symbolic", key, found)
         return keys
 
     def _cached(self, level: str, text: str) -> str | None:

@@ -25,6 +25,8 @@ from seed_grpo.meaning.equivalence.rationals import read_rational
 Key: TypeAlias = Any
 """A string, or a list of keys whose first item names the kind."""
 
+WARM_UP = "m:\\sqrt{2}"
+"""Loads mpmath's lazy parts in a worker before its clock runs."""
 MAX_CHARACTERS = 600
 MAX_DEPTH = 8
 MAX_LEAVES = 64
