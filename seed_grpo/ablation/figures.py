@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +10,16 @@ from numpy.typing import NDArray
 
 from seed_grpo.ablation.groups import Group, groups, varying
 from seed_grpo.ablation.results import ArmResult, Comparison, Results, p_value, points
-from seed_grpo.report.curves import BLUE, ORANGE, series
-from seed_grpo.report.figures import COLORS, INK, Figure, look
+from seed_grpo.report.curves import series
+from seed_grpo.report.style import BLUE, COLORS, INK, ORANGE, Figure, draw_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
 Floats = NDArray[np.float64]
-Draw = Callable[["Canvas"], None]
 
 WIDTH = 9.0
-DPI = 200
 STYLES: tuple[Any, ...] = ("--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 """Of arms; the baseline's line is solid."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -139,7 +136,7 @@ def weight_distribution(results: Results) -> Figure | None:
         axis.stairs([], [0], color=ORANGE, label="all prompts")
         canvas.legend(loc="outside upper center", ncols=2)
 
-    return _figure(
+    return draw_figure(
         "weight_distribution",
         "Weights over all steps and seeds; black: 5th to 95th percentile and median of the mixed prompts, the only "
         "ones where a weight acts. Rows are scaled to one height.",
@@ -178,7 +175,7 @@ def alpha_effect(results: Results) -> Figure | None:
         axis.grid(axis="x", visible=False)
         _explain(canvas, axis, results)
 
-    return _figure(
+    return draw_figure(
         "alpha_effect",
         f"The effect of α: accuracy after the last step, minus that of {against} with the same seed.",
         draw,
@@ -214,7 +211,7 @@ def differences(results: Results) -> Figure | None:
         axes[-1].set_xlabel("difference of accuracy after the last step (points)")
         _explain(canvas, axes[0], results)
 
-    return _figure(
+    return draw_figure(
         "differences",
         "Paired differences, same seed: mean, 95 % t interval and bootstrap interval; p of the t test after Holm's "
         "correction at the right. With few seeds the bootstrap interval is too narrow.",
@@ -333,18 +330,4 @@ def _panels(
         for axis in axes[:, 0]:
             axis.set_ylabel(label)
 
-    return _figure(name, caption, draw, (WIDTH if columns > 1 else 6.0, 3.1 * rows if columns > 1 else 3.8))
-
-
-def _figure(name: str, caption: str, draw: Draw, size: tuple[float, float]) -> Figure:
-    """Draw once, and write it as both forms."""
-    import matplotlib
-    from matplotlib.figure import Figure as Canvas
-
-    with matplotlib.rc_context(look(name) | {"grid.alpha": 0.15, "grid.linewidth": 0.6}):
-        canvas = Canvas(figsize=size, layout="constrained")
-        draw(canvas)
-        vector, pixels = io.StringIO(), io.BytesIO()
-        canvas.savefig(vector, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
-        canvas.savefig(pixels, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
-    return Figure(name, caption, vector.getvalue(), pixels.getvalue())
+    return draw_figure(name, caption, draw, (WIDTH if columns > 1 else 6.0, 3.1 * rows if columns > 1 else 3.8))

@@ -13,6 +13,7 @@ from seed_grpo.ablation import figures, tables
 from seed_grpo.ablation.paper import sentences
 from seed_grpo.ablation.results import ONE_POINT, ArmResult, Comparison, Results, collect
 from seed_grpo.report.build import Report, Section, to_markdown
+from seed_grpo.report.style import Figure
 from seed_grpo.runs.files import replace_file
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def write_results(out: Path, study: Study) -> None:
     replace_file(out / MARKDOWN, to_markdown(as_report(results, drawn)).encode("utf-8", "replace"))
 
 
-def as_report(results: Results, drawn: list[figures.Figure]) -> Report:
+def as_report(results: Results, drawn: list[Figure]) -> Report:
     """Tables, words and figures in the order in which they are read."""
     done = sum(run.state == "done" for run in results.runs)
     found = [

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from seed_grpo.ablation.paper import differences, paper_row, sentences
 from seed_grpo.ablation.results import ONE_POINT, ArmResult, Comparison, Results, SeedsNeeded, p_value, points
 from seed_grpo.ablation.statistics import POWER, Interval, bootstrap_coverage
-from seed_grpo.report.tables import Row, Table, number, percent
+from seed_grpo.evaluation.metrics import spread
+from seed_grpo.report.tables import Row, Table, count, mean_and_std, number, percent
 
 
 def arms_table(results: Results) -> Table:
@@ -54,7 +55,8 @@ def benchmarks_table(results: Results) -> Table | None:
         cells = []
         for name in names:
             values = [run.by_benchmark[name] for run in each.runs.values() if name in run.by_benchmark]
-            cells.append(mean_and_std(values))
+            found = spread(values) if values else {"mean": None, "std": None}
+            cells.append(mean_and_std(found["mean"], found["std"]))
         rows.append(Row([each.label, *cells, _spread(each, "final")]))
     note = "After the last step, in percent, mean ± standard deviation over seeds."
     return Table("By benchmark", ["arm", *names, "outcome"], rows, [note])
@@ -169,22 +171,9 @@ def missing_table(results: Results) -> Table | None:
     return Table("Runs that do not count", ["arm", "seed", "state", "reason"], rows, [])
 
 
-def mean_and_std(values: Sequence[float]) -> str:
-    """Shares as percent: mean ± standard deviation."""
-    if not values:
-        return "–"
-    mean = sum(values) / len(values)
-    if len(values) == 1:
-        return percent(mean)
-    std = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
-    return f"{percent(mean)} ± {percent(std)}"
-
-
 def _spread(each: ArmResult, what: str) -> str:
     found = each.spread(what)
-    if found is None:
-        return "–"
-    return percent(found["mean"]) + ("" if found["std"] is None else f" ± {percent(found['std'])}")
+    return "–" if found is None else mean_and_std(found["mean"], found["std"])
 
 
 def _weights(each: ArmResult) -> str:
@@ -212,7 +201,7 @@ def _picking(results: Results) -> list[str]:
     looks = max(sum(step > 0 for step in run.steps_V) for run in results.runs)
     return [
         f"Picking the best of up to {looks} validations would have added {100 * sum(gains) / len(gains):.1f} points on "
-        f"average over {_count(len(gains), 'run')}, with nothing learned."
+        f"average over {count(len(gains), 'run')}, with nothing learned."
     ]
 
 
@@ -248,7 +237,3 @@ def _reading(comparisons: Sequence[Comparison]) -> list[str]:
             "too narrow, so the t interval, which then has 95 %, is the one to read."
         )
     return notes
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")

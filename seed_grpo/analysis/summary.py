@@ -11,11 +11,12 @@ from seed_grpo.meaning.equivalence import LEVELS
 from seed_grpo.method.entropy import ESTIMATORS
 from seed_grpo.method.settings import MethodSettings
 from seed_grpo.method.weighting import FORMS
-from seed_grpo.report.curves import BLUE, GREY, ORANGE
+from seed_grpo.report.style import BLUE, GREY, ORANGE, draw_png
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
     from rich.table import Table
 
 
@@ -60,24 +61,18 @@ def summary_table(prompts: pd.DataFrame, method: MethodSettings) -> Table:
 
 def plot_accuracy(prompts: pd.DataFrame, method: MethodSettings, path: Path) -> Path:
     """Accuracy of each prompt against its entropy, under each estimator, at the method's level."""
-    import matplotlib
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    with plt.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-                         "grid.alpha": 0.25, "legend.frameon": False}):  # fmt: skip
-        figure, axes = plt.subplots(1, len(ESTIMATORS), figsize=(9, 4), layout="constrained", sharey=True)
+    def draw(canvas: Canvas) -> None:
+        axes = canvas.subplots(1, len(ESTIMATORS), sharey=True)
         for axis, estimator in zip(axes, ESTIMATORS, strict=True):
             _scatter(axis, prompts, f"entropy_{estimator}_{method.cluster_level}")
             axis.set_title(f"{estimator}, clusters: {method.cluster_level}")
             axis.set_xlabel("semantic entropy (nats)")
         axes[0].set_ylabel("share of right answers to the prompt")
         axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-        figure.savefig(path, dpi=150)
-        plt.close(figure)
-    return path
+        canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+
+    return draw_png(path, draw, (9, 4))
 
 
 def _scatter(axis: Axes, prompts: pd.DataFrame, column: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from seed_grpo.report import figures, tables
 from seed_grpo.report.examples import Example, from_evaluation, from_run
 from seed_grpo.report.load import load
 from seed_grpo.report.paper import paper_data
+from seed_grpo.report.style import Figure
 from seed_grpo.runs.files import replace_file
 
 HTML, MARKDOWN = "report.html", "report.md"
@@ -28,7 +29,7 @@ class Section:
     title: str
     text: str = ""
     tables: list[tables.Table] = field(default_factory=list)
-    figures: list[figures.Figure] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
     examples: list[tuple[str, list[Example]]] = field(default_factory=list)
 
 
@@ -96,7 +97,7 @@ def collect(paths: Sequence[str | Path], title: str) -> Report:
     if evaluations:
         remarks = " ".join(paper_data()["remarks"])
         sections.append(Section("The paper's ablations, quoted", remarks, tables=tables.paper_tables()))
-    subtitle = f"{_count(len(evaluations), 'evaluation')} and {_count(len(runs), 'training run')}."
+    subtitle = f"{tables.count(len(evaluations), 'evaluation')} and {tables.count(len(runs), 'training run')}."
     return Report(title, subtitle, sections)
 
 
@@ -128,15 +129,13 @@ def to_markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _named(drawn: Sequence[figures.Figure | None]) -> list[figures.Figure]:
+def _named(drawn: Sequence[Figure | None]) -> list[Figure]:
     """The figures that there are, each under a name of its own."""
-    found: list[figures.Figure] = []
+    found: list[Figure] = []
     for figure in drawn:
         if figure is not None:
             same = sum(re.sub(r"_\d+$", "", each.name) == figure.name for each in found)
-            name = f"{figure.name}_{same + 1}" if same else figure.name
-            svg = figure.svg.replace(f"{figure.name}-", f"{name}-") if same else figure.svg
-            found.append(figures.Figure(name, figure.caption, svg, figure.png))
+            found.append(replace(figure, name=f"{figure.name}_{same + 1}") if same else figure)
     return found
 
 
@@ -182,7 +181,3 @@ def _code(text: str) -> str:
 def _fence(text: str) -> str:
     ticks = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{ticks}text\n{text}\n{ticks}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")

@@ -7,39 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seed_grpo.report.style import BLUE, GREEN, GREY, ORANGE, draw_png
 from seed_grpo.runs.names import CURVES, METRICS, PROMPTS
 from seed_grpo.runs.records import read_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-# Okabe and Ito's palette: told apart by colour-blind readers too.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
+    from matplotlib.figure import Figure as Canvas
 
 
 def plot_curves(folder: str | Path, name: str = CURVES) -> Path:
-    """Draw the run in `folder` into a picture beside its records; returns the picture's path."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    """Draw the run in `folder` into a picture next to its records; returns the picture's path."""
     folder = Path(folder)
     records = list(read_lines(folder / METRICS))
     prompts = list(read_lines(folder / PROMPTS))
-    with plt.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-                         "grid.alpha": 0.25, "legend.frameon": False}):  # fmt: skip
-        figure, axes = plt.subplots(2, 2, figsize=(9, 6), layout="constrained", sharex=True)
+
+    def draw(canvas: Canvas) -> None:
+        axes = canvas.subplots(2, 2, sharex=True)
         _accuracy(axes[0, 0], records)
         _reward(axes[0, 1], records)
         _entropy(axes[1, 0], records, prompts)
         _weight(axes[1, 1], records, prompts)
         for axis in axes[1]:
             axis.set_xlabel("step")
-        path = folder / name
-        figure.savefig(path, dpi=150)
-        plt.close(figure)
-    return path
+
+    return draw_png(folder / name, draw, (9, 6))
 
 
 def _accuracy(axis: Axes, records: list[dict[str, Any]]) -> None:

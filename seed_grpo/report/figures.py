@@ -1,37 +1,21 @@
-"""The pictures of a report, as SVG that lies in the page and takes on its colours, and as PNG for Markdown."""
+"""The pictures of a report of runs and evaluations."""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seed_grpo.report.curves import BLUE, GREEN, GREY, ORANGE, series, smooth
+from seed_grpo.report.curves import series, smooth
+from seed_grpo.report.style import BLUE, COLORS, GREY, ORANGE, Draw, Figure, draw_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
     from seed_grpo.report.load import Evaluation, Run
 
-INK = "#010203"
-"""Stands for the page's text colour; no picture uses it for anything else."""
-PURPLE, SKY, YELLOW = "#CC79A7", "#56B4E9", "#E69F00"
-COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, GREY)
 STYLES = ("-", "--", "-.", ":")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture: its name in file names, its caption, and its two forms."""
-
-    name: str
-    caption: str
-    svg: str
-    png: bytes
 
 
 def training_curves(runs: Sequence[Run]) -> Figure | None:
@@ -150,42 +134,5 @@ def risk_coverage(evaluations: Sequence[Evaluation]) -> Figure | None:
     return _figure("risk_coverage", "Risk and coverage. Dotted: all problems answered.", draw, (6.5, 3.6))
 
 
-def look(name: str) -> Any:
-    """The style of all pictures, for matplotlib; the name makes a picture's SVG the same each time."""
-    return {
-        "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
-        "legend.frameon": False, "axes.axisbelow": True, "axes.edgecolor": INK, "axes.labelcolor": INK,
-        "text.color": INK, "xtick.color": INK,
-        "ytick.color": INK, "grid.color": INK, "svg.hashsalt": name, "axes.titlesize": 9.5,
-        "text.parse_math": False,  # names of runs are no formulas
-    }  # fmt: skip
-
-
-def _figure(name: str, caption: str, draw: Callable[[Canvas], None], size: tuple[float, float]) -> Figure:
-    """Draw once, and write it as both forms."""
-    import matplotlib
-    from matplotlib.figure import Figure as Canvas
-
-    with matplotlib.rc_context(look(name)):
-        canvas = Canvas(figsize=size, layout="constrained")
-        draw(canvas)
-        vector, pixels = io.StringIO(), io.BytesIO()
-        canvas.savefig(vector, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        canvas.savefig(pixels, format="png", dpi=150, facecolor="white", metadata={"Software": None})
-    return Figure(name, caption, _inline(vector.getvalue(), name), pixels.getvalue())
-
-
-def _inline(svg: str, name: str) -> str:
-    """An SVG document as an element of a page: no prolog, no metadata, its ids its own, its colours the page's."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    svg = svg.replace(INK, "currentColor")
-    view = re.search(r'viewBox="[^"]*"', svg)
-    assert view is not None
-    # As wide as it was drawn at most: letters then have one size in all pictures.
-    width = 1.3 * float(view[0].split()[2])
-    return (
-        f'<svg {view[0]} style="max-width: min(100%, {width:.0f}px)" role="img" xmlns:xlink="http://www.w3.org/1999/xlink">'
-        + svg[svg.index(">") + 1 :]
-    )
+def _figure(name: str, caption: str, draw: Draw, size: tuple[float, float]) -> Figure:
+    return draw_figure(name, caption, draw, size, transparent=True)

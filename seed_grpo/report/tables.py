@@ -104,7 +104,13 @@ def details_table(evaluation: Evaluation) -> Table:
     if k:
         for label, key in ((f"avg@{k}", "avg_at_k"), (f"maj@{k}", "maj_at_k")):
             lines.append(
-                (label, [f"{_with_std(each, key)} ({_interval(each[f'{key}_interval'])})" for each in numbers.values()])
+                (
+                    label,
+                    [
+                        f"{mean_and_std(each[key], each[f'{key}_std'])} ({_interval(each[f'{key}_interval'])})"
+                        for each in numbers.values()
+                    ],
+                )
             )
         for power in next(iter(numbers.values()))["pass_at_k"]:
             lines.append((f"pass@{power}", [percent(each["pass_at_k"][power]) for each in numbers.values()]))
@@ -231,6 +237,16 @@ def number(value: Any, form: str) -> str:
     return "–" if value is None else form.format(value)
 
 
+def mean_and_std(mean: float | None, std: float | None) -> str:
+    """Shares as percent: mean ± standard deviation, if there is one."""
+    return percent(mean) + ("" if std is None else f" ± {percent(std)}")
+
+
+def count(number: int, what: str) -> str:
+    """A number of things, such as `1 run` and `2 runs`."""
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
 def _partial(numbers: Mapping[str, Any]) -> bool:
     return numbers.get("expected_rows") not in (None, str(numbers["n"]))
 
@@ -241,11 +257,6 @@ def _with_interval(numbers: Mapping[str, Any] | None) -> str:
 
 def _interval(bounds: Sequence[float]) -> str:
     return f"{percent(bounds[0])}–{percent(bounds[1])}"
-
-
-def _with_std(numbers: Mapping[str, Any], key: str) -> str:
-    std = numbers[f"{key}_std"]
-    return percent(numbers[key]) + ("" if std is None else f" ± {percent(std)}")
 
 
 def _score(value: float | None, interval: Sequence[float] | None) -> str:
