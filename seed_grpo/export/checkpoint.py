@@ -1,7 +1,7 @@
 """A run's checkpoint as a Hugging Face folder, with a model card. `seed-grpo export`.
 
-verl merges the shards of all ranks (`python -m verl.model_merger`), in a process of its own; this module chooses the
-checkpoint, makes sure that it is whole, and writes what a reader of the model needs to know.
+verl merges the shards of all ranks; this module chooses the checkpoint, makes sure that it is whole, and writes what a
+reader of the model needs to know.
 """
 
 from __future__ import annotations
@@ -9,9 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import sys
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.export.model_card import write_card
 from seed_grpo.runs.checkpoints import is_whole, newest_whole, step_folder
 from seed_grpo.runs.names import CONFIG
+from seed_grpo.verl_plugin.merging import merge_shards
 
 _STEP = re.compile(r"global_step_(\d+)")
 
@@ -64,7 +62,7 @@ def export(run: str | Path, out: str | Path, step: int | None = None) -> Exporte
     # Built aside and moved into place, so that an interrupted export leaves nothing that looks like a model.
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        _merge(step_folder(run, step) / "actor", unfinished)
+        merge_shards(step_folder(run, step) / "actor", unfinished)
         config = _load_config(run)
         notes = restore_chat_template(unfinished, config.get("actor_rollout_ref", {}).get("model", {}))
         write_card(unfinished, run, config, step, notes)
@@ -94,22 +92,6 @@ def _choose(run: Path, step: int | None) -> int:
     if not is_whole(step_folder(run, step)):
         raise SeedGrpoError(f"The checkpoint of step {step} is not whole.", f"choose another of {steps}.")
     return step
-
-
-def _merge(shards: Path, target: Path) -> None:
-    command = [sys.executable, "-m", "verl.model_merger", "merge", "--backend", "fsdp",
-               "--local_dir", str(shards), "--target_dir", str(target)]  # fmt: skip
-    # Merging is arithmetic on the CPU, whatever the machine has.
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    )
-    if done.returncode != 0:
-        last = deque((line for line in done.stdout.splitlines() if line.strip()), maxlen=1)
-        raise SeedGrpoError(
-            f"verl could not merge {shards}: {last[0].strip() if last else f'status {done.returncode}'}.",
-            f"see the whole message of `{' '.join(command[1:])}`.",
-        )
 
 
 def _load_config(run: Path) -> dict[str, Any]:

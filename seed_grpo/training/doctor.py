@@ -154,21 +154,16 @@ def _plugin_in_ray(config: DictConfig) -> list[Finding]:
     """Start a small Ray and ask one of its workers what verl registered there."""
     import ray
 
+    from seed_grpo.verl_plugin.launch import registered_in_this_process
+
     scratch = tempfile.mkdtemp(prefix="seed-grpo-")
     try:
         ray.init(
             num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=scratch
         )
 
-        @ray.remote(num_cpus=1)
-        def registered_there() -> dict[str, bool]:
-            import verl  # noqa: F401
-
-            from seed_grpo.verl_plugin import registered
-
-            return registered()
-
-        parts = ray.get(registered_there.remote(), timeout=RAY_SECONDS)
+        ask = ray.remote(num_cpus=1)(registered_in_this_process)
+        parts = ray.get(ask.remote(), timeout=RAY_SECONDS)
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)

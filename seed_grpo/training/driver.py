@@ -33,35 +33,27 @@ def main(config_path: str, scratch: str) -> None:
     config: Any = OmegaConf.load(config_path)
     for name, value in config.ray_kwargs.ray_init.runtime_env.get("env_vars", {}).items():
         os.environ.setdefault(name, str(value))
+    # Only now: the plugin reads the environment when it is imported.
+    from seed_grpo.verl_plugin.launch import check_config, train_here, train_in_actor
+    from seed_grpo.verl_plugin.runtime import RuntimeSettings
+
     address = os.environ.get("RAY_ADDRESS") or config.ray_kwargs.ray_init.get("address")
-    # Read by hand: importing RuntimeSettings before verl has would make the plugin look as if verl had not loaded it.
-    here = bool(config.get("seed_grpo_runtime", {}).get("trainer_in_driver")) and not address
+    here = RuntimeSettings.from_config(config.get("seed_grpo_runtime")).trainer_in_driver and not address
     early = _EarlyRay(config, scratch) if here else None
 
-    import verl  # noqa: F401  (first: it is to load the plugin by itself, as it must in every process of Ray)
-
-    from seed_grpo.verl_plugin import require_registered
-
-    require_registered()
-
     import ray
-    from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
-    from verl.trainer.ppo.utils import need_critic, need_reference_policy
-    from verl.utils.config import validate_config
-    from verl.utils.device import auto_set_device
 
     from seed_grpo.training.resolvers import attention_note
 
     print(attention_note(config))
-    auto_set_device(config)
-    validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+    check_config(config)
     try:
         if early is not None:
             early.wait()
-            TaskRunnerV1.__ray_metadata__.modified_class().run(config)  # type: ignore[attr-defined]
+            train_here(config)
         else:
             _prepare_ray(config, address, scratch)
-            run_ppo(config, task_runner_class=TaskRunnerV1)
+            train_in_actor(config)
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
@@ -104,13 +96,12 @@ class _EarlyRay:
             import ray
             from omegaconf import OmegaConf
 
+            from seed_grpo.verl_plugin.launch import start_transfer_queue
+
             arguments: Any = OmegaConf.to_container(self._config.ray_kwargs.ray_init, resolve=True)
             del arguments["runtime_env"]
             ray.init(**arguments, _temp_dir=self._scratch)
-
-            import transfer_queue
-
-            transfer_queue.init(self._config.transfer_queue)
+            start_transfer_queue(self._config.transfer_queue)
         except BaseException as error:
             self._error = error
         self._done.set()

@@ -11,7 +11,8 @@ from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.runs.names import CONFIG, METRICS
 from seed_grpo.runs.records import read_lines
 from seed_grpo.training.prompts import check_prompts
-from seed_grpo.verl_plugin import COLUMN_STORAGE, ESTIMATOR, TRAINER_MODES
+from seed_grpo.verl_plugin.checks import check_group_size
+from seed_grpo.verl_plugin.names import COLUMN_STORAGE, ESTIMATOR, TRAINER_MODES
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -63,18 +64,13 @@ def data_files(config: DictConfig, name: str) -> list[str]:
 def check_method(config: DictConfig) -> None:
     """The estimator has a trainer that measures for it, and groups that can be compared."""
     mode, estimator = config.trainer.v1.trainer_mode, config.algorithm.adv_estimator
-    n = config.actor_rollout_ref.rollout.n
     if estimator == ESTIMATOR and mode not in TRAINER_MODES:
         raise UsageError(
             f"algorithm.adv_estimator={ESTIMATOR} needs a trainer that measures uncertainty, and "
             f"trainer.v1.trainer_mode is {mode}.",
             f"choose one of {', '.join(TRAINER_MODES)}.",
         )
-    if estimator == ESTIMATOR and n < 2:
-        raise UsageError(
-            f"SEED-GRPO compares the responses to a prompt, and actor_rollout_ref.rollout.n is {n}.",
-            "set actor_rollout_ref.rollout.n to 2 or more; the paper uses 8 and 16.",
-        )
+    check_group_size(config)
 
 
 def check_model(path: str) -> None:

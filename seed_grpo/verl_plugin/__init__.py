@@ -10,30 +10,20 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from types import ModuleType
 
 from wrapt import when_imported
 
 from seed_grpo.errors import SeedGrpoError
-
-LOADED_BY_VERL = getattr(getattr(sys.modules.get("verl"), "__spec__", None), "_initializing", False)
-"""Whether verl itself imported this module, as it does in every process of a run, rather than our own code."""
-
-ESTIMATOR = "seed_grpo"
-RAFT_PP = "raft_pp"
-TRAINER_MODES = {
-    "seed_grpo_sync": "sync",
-    "seed_grpo_colocate_async": "colocate_async",
-    "seed_grpo_separate_async": "separate_async",
-}
-"""Our trainer modes, and the verl mode that each extends."""
-REWARD_MANAGER = "seed_grpo"
-CPU_PLATFORM = "cpu"
-HF_ROLLOUT = "hf"
-COLUMN_STORAGE = "SeedGrpoColumns"
-"""Our storage backend of TransferQueue, in `transfer_queue.backend.storage_backend`."""
-
+from seed_grpo.verl_plugin.names import (
+    COLUMN_STORAGE,
+    CPU_PLATFORM,
+    ESTIMATOR,
+    HF_ROLLOUT,
+    RAFT_PP,
+    REWARD_MANAGER,
+    TRAINER_MODES,
+)
 
 if os.environ.get("VERL_PLATFORM") == CPU_PLATFORM:
     # By default Python looks for garbage every 700 new objects. That is a fifth of the time that importing verl takes,
@@ -96,10 +86,7 @@ def _register_storage(module: ModuleType) -> None:
 
 
 def require_registered() -> None:
-    """Raise `SeedGrpoError` if a part of the plugin did not register in this process; verl itself would not say so.
-
-    Call it in a process that imported verl before anything of ours.
-    """
+    """Raise `SeedGrpoError` if a part of the plugin did not register in this process; verl itself would not say so."""
     try:
         missing = [f"{part} is not registered" for part, present in registered().items() if not present]
     except ValueError as error:  # verl does not import if it does not know the platform in VERL_PLATFORM
@@ -112,10 +99,11 @@ def require_registered() -> None:
 
 
 def registered() -> dict[str, bool]:
-    """Whether verl loaded the plugin in this process, and for each part whether it registered.
+    """Whether verl loads the plugin, and for each part whether it is registered in this process.
 
     This imports verl's trainer, which takes seconds.
     """
+    import verl
     from transfer_queue.storage.managers.base import StorageManagerFactory
     from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER as reward_managers
     from verl.plugin.platform.platform_manager import PlatformRegistry
@@ -124,8 +112,12 @@ def registered() -> dict[str, bool]:
     from verl.workers.rollout.base import _ROLLOUT_REGISTRY
     from verl.workers.rollout.replica import RolloutReplicaRegistry
 
+    # What verl found when it was imported, and which of it VERL_USE_EXTERNAL_PLUGINS lets it load: this process may
+    # have imported the plugin by itself, and the others of the run will not.
+    found = {plugin.name for plugin in getattr(verl, "_discovered", ()) if plugin.value == __name__}
+    allowed = getattr(verl, "_allowed", None)
     return {
-        "entry point among verl.plugins": LOADED_BY_VERL,
+        "entry point among verl.plugins": bool(found if allowed is None else found & allowed),
         **{f"advantage estimator {name}": name in ADV_ESTIMATOR_REGISTRY for name in (ESTIMATOR, RAFT_PP)},
         **{f"trainer mode {mode}": mode in TRAINER_REGISTRY for mode in TRAINER_MODES},
         f"reward manager {REWARD_MANAGER}": REWARD_MANAGER in reward_managers,

@@ -32,9 +32,9 @@ from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token
 from verl.workers.config import HFModelConfig
 
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.verl_plugin import HF_ROLLOUT, REWARD_MANAGER
 from seed_grpo.verl_plugin.cpu.column_storage import stacked, unwrapped
 from seed_grpo.verl_plugin.cpu.hf_server import server_name
+from seed_grpo.verl_plugin.names import HF_ROLLOUT, REWARD_MANAGER
 from seed_grpo.verl_plugin.reward import SeedGrpoRewardManager, gold_answer
 
 logger = logging.getLogger(__name__)

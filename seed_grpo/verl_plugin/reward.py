@@ -17,7 +17,7 @@ from seed_grpo.engines.hf import end_token_ids
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.meaning.scoring import score_response
 from seed_grpo.method.settings import MethodSettings
-from seed_grpo.verl_plugin import REWARD_MANAGER
+from seed_grpo.verl_plugin.names import REWARD_MANAGER
 
 
 @register(REWARD_MANAGER)

@@ -23,7 +23,7 @@ from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.skip import SkipManager
 
-from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.errors import SeedGrpoError
 from seed_grpo.meaning.answers import extract_answer
 from seed_grpo.meaning.equivalence import shared_keyer
 from seed_grpo.method.batch import MeasuredBatch, measure_batch
@@ -31,7 +31,7 @@ from seed_grpo.method.settings import MethodSettings
 from seed_grpo.runs.checkpoints import point_to_newest_whole, seal, step_folder
 from seed_grpo.runs.names import STOP, STOPPED
 from seed_grpo.runs.records import RunRecords
-from seed_grpo.verl_plugin import ESTIMATOR
+from seed_grpo.verl_plugin.checks import check_group_size
 from seed_grpo.verl_plugin.estimator import BatchWeights, batch_weights
 from seed_grpo.verl_plugin.reward import answer_of, holds_answer
 from seed_grpo.verl_plugin.runtime import RuntimeSettings
@@ -311,16 +311,6 @@ class SeedGrpoTrainerSeparateAsync(SeedGrpoMixin, PPOTrainerSeparateAsync):
     """SEED-GRPO with rollouts on devices of their own."""
 
     extends = "separate_async"
-
-
-def check_group_size(config: DictConfig) -> None:
-    """Raise a `UsageError` where SEED-GRPO is asked for with fewer than two responses a prompt."""
-    n = config.actor_rollout_ref.rollout.n
-    if config.algorithm.adv_estimator == ESTIMATOR and n < 2:
-        raise UsageError(
-            f"SEED-GRPO compares the responses to a prompt, and actor_rollout_ref.rollout.n is {n}.",
-            "set actor_rollout_ref.rollout.n to 2 or more; the paper uses 8 and 16.",
-        )
 
 
 def column(data: Any, name: str) -> list[Any]:

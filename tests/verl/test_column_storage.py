@@ -16,9 +16,9 @@ from runs import ROOT, Scratch
 from tensordict import NonTensorStack
 from transfer_queue.storage.managers.simple_storage_manager import AsyncSimpleStorageManager
 
-from seed_grpo.verl_plugin import COLUMN_STORAGE
 from seed_grpo.verl_plugin.cpu.column_storage import batched, column_of, schema_of
 from seed_grpo.verl_plugin.cpu.column_store import Column, ColumnStore
+from seed_grpo.verl_plugin.names import COLUMN_STORAGE
 
 DTYPES = [torch.int64, torch.float32, torch.bfloat16, torch.bool, torch.float64]
 TAILS: list[tuple[int, ...]] = [(), (2,), (3, 1)]

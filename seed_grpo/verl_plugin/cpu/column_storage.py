@@ -26,8 +26,8 @@ from transfer_queue.storage.managers.base import StorageManager, StorageManagerF
 from transfer_queue.storage.managers.simple_storage_manager import AsyncSimpleStorageManager
 from transfer_queue.storage.simple_storage import StorageKeyNotFoundError
 
-from seed_grpo.verl_plugin import COLUMN_STORAGE
 from seed_grpo.verl_plugin.cpu.column_store import Column, ColumnStore
+from seed_grpo.verl_plugin.names import COLUMN_STORAGE
 
 _ACTOR, _NAMESPACE = "SeedGrpoColumnStore", "transfer_queue"
 _STATE = "columns.pkl"

@@ -20,8 +20,8 @@ from verl.workers.rollout.replica import RolloutMode, RolloutReplica
 from verl.workers.rollout.utils import ensure_async_iterator
 
 from seed_grpo.errors import SeedGrpoError
-from seed_grpo.verl_plugin import HF_ROLLOUT
 from seed_grpo.verl_plugin.cpu.hf_server import HFServer, server_name
+from seed_grpo.verl_plugin.names import HF_ROLLOUT
 
 
 class HFReplica(RolloutReplica):

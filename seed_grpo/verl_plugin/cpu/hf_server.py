@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from seed_grpo.engines.sampling import Generated, Sampling
 from seed_grpo.errors import SeedGrpoError
-from seed_grpo.verl_plugin import HF_ROLLOUT
+from seed_grpo.verl_plugin.names import HF_ROLLOUT
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,7 @@ import torch
 from verl.plugin.platform.platform_base import PlatformBase
 from verl.plugin.platform.platform_manager import PlatformRegistry
 
-from seed_grpo.verl_plugin import CPU_PLATFORM
+from seed_grpo.verl_plugin.names import CPU_PLATFORM
 
 
 def _device_module() -> ModuleType:

@@ -1,0 +1,56 @@
+"""verl's own start of a run, for the driver, the doctor and the recipe. Each function imports verl when it is called.
+
+`import verl` takes seconds, so nothing here is imported at the top.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seed_grpo.verl_plugin import registered, require_registered
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def check_config(config: DictConfig) -> None:
+    """Check the plugin and the configuration as verl's `main_ppo` does; fills in the device where verl knows better.
+
+    Raises:
+        SeedGrpoError: verl did not load the plugin. AssertionError, ValueError: verl's own checks.
+    """
+    require_registered()
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+    from verl.utils.device import auto_set_device
+
+    auto_set_device(config)
+    validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+
+
+def train_in_actor(config: DictConfig) -> None:
+    """Train by verl's `run_ppo`: it starts or joins Ray, and runs the trainer in an actor there."""
+    from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
+
+    run_ppo(config, task_runner_class=TaskRunnerV1)
+
+
+def train_here(config: DictConfig) -> None:
+    """Train in this process, which is connected to Ray already: one process less to start."""
+    from verl.trainer.main_ppo import TaskRunnerV1
+
+    TaskRunnerV1.__ray_metadata__.modified_class().run(config)  # type: ignore[attr-defined]
+
+
+def start_transfer_queue(settings: Any) -> None:
+    """Start TransferQueue with the configuration's node `transfer_queue`; verl then finds it running."""
+    import transfer_queue
+
+    transfer_queue.init(settings)
+
+
+def registered_in_this_process() -> dict[str, bool]:
+    """`registered()`, for a worker of Ray to answer: imports verl first, as each of a run's processes does."""
+    import verl  # noqa: F401
+
+    return registered()

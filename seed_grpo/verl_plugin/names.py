@@ -1,0 +1,17 @@
+"""The names under which the plugin registers its parts, as a configuration writes them. Imports nothing."""
+
+from __future__ import annotations
+
+ESTIMATOR = "seed_grpo"
+RAFT_PP = "raft_pp"
+TRAINER_MODES = {
+    "seed_grpo_sync": "sync",
+    "seed_grpo_colocate_async": "colocate_async",
+    "seed_grpo_separate_async": "separate_async",
+}
+"""Our trainer modes, and the verl mode that each extends."""
+REWARD_MANAGER = "seed_grpo"
+CPU_PLATFORM = "cpu"
+HF_ROLLOUT = "hf"
+COLUMN_STORAGE = "SeedGrpoColumns"
+"""Our storage backend of TransferQueue, in `transfer_queue.backend.storage_backend`."""
