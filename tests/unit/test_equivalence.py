@@ -151,6 +151,12 @@ x\ne 3 ~ 3\neq x
 8\pi\text{ cm}^2 ~ \pi \cdot 8\text{ cm}^2
 2\sqrt{3}\text{ cm} ~ \sqrt{12}\text{ cm}
 \frac{d M}{d t}=3 ~ \frac{dM}{dt} = 3
+\gcd(12,18) ~ 6 ~ \operatorname{gcd}(18, 12) ~ gcd(12,18) ~ \gcd(30, 18, 24)
+\operatorname{lcm}(4,6) ~ 12 ~ \text{lcm}(4,6) ~ \mathrm{lcm}(12,4)
+\max(1,\sqrt2) ~ \sqrt2 ~ \max\{\sqrt2,1\} ~ -\min(-1,-\sqrt2)
+\operatorname{arsinh} 2 ~ \ln(2+\sqrt5) ~ \sinh^{-1} 2 ~ \operatorname{arcsinh}(2)
+\operatorname{tg} x ~ \tan x ~ \frac{1}{\operatorname{ctg} x}
+\operatorname{sech} x ~ \frac{1}{\cosh x}
 """
 # Rows in which no two answers are the same, at any level.
 DIFFERENT = r"""
@@ -217,6 +223,10 @@ dM/dt ~ \frac{dM}{dt}
 \{x \mid x>3\} ~ \{x \mid x>4\}
 1{,}080 ~ 1080.5 ~ 10{,}80
 \hat{x} ~ x ~ \vec{x}
+\gcd(12,18) ~ \gcd(12,19) ~ \operatorname{lcm}(12,18) ~ \max(12,18) ~ \min(12,18)
+\max(x-y) ~ x-y
+\gcd(n,m) ~ \gcd(n,k)
+\operatorname{arsinh} x ~ \operatorname{arcosh} x ~ \operatorname{artanh} x ~ \sinh x
 n! ~ n
 """
 

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from seed_grpo.meaning.equivalence import LEVELS, AnswerKeyer, cluster_keys
+from seed_grpo.meaning.equivalence.characters import clean
 from seed_grpo.meaning.equivalence.grading import is_correct
-from seed_grpo.meaning.equivalence.latex import canonical_tokens, clean, join, split_tokens
+from seed_grpo.meaning.equivalence.latex import canonical_tokens, join, split_tokens
 from seed_grpo.meaning.equivalence.normalize import normalized_key
 from seed_grpo.meaning.equivalence.symbolic import symbolic_key
 

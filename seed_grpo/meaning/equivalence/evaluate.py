@@ -25,17 +25,21 @@ import mpmath
 from mpmath import mp
 
 from seed_grpo.meaning.equivalence.expression import Node, Unreadable, negative
-from seed_grpo.meaning.equivalence.rationals import rational_key
+from seed_grpo.meaning.equivalence.functions import FUNCTIONS, Function
+from seed_grpo.meaning.equivalence.values import (
+    MAX_EXACT_BITS,
+    MAX_MAGNITUDE,
+    WORKING_BITS,
+    as_fraction,
+    difference,
+    exact_root,
+    format_value,
+    inexact,
+    recognised,
+)
 
-WORKING_BITS = 480
-KEY_DIGITS = 40
-MAX_EXACT_BITS = 12_000
-MAX_MAGNITUDE = 4096
 MAX_FACTORIAL = 1300
 MAX_GAMMA_BITS = 2400
-MAX_DENOMINATOR = 10**45
-_NOISE_BITS = 380
-"""Results smaller than 2^−380 of what they were computed from are zero."""
 
 
 POINTS = ("positive", "negative", "far", "far negative")
@@ -118,88 +122,6 @@ def evaluate(tree: Node, values: dict[str, Any], kind: str) -> Any:
     return result
 
 
-def difference(left: Any, right: Any) -> Any:
-    """left − right; zero where only noise is left of it."""
-    if isinstance(left, Fraction) and isinstance(right, Fraction):
-        return left - right
-    with mp.workprec(WORKING_BITS + MAX_MAGNITUDE):
-        a, b = _inexact(left), _inexact(right)
-        result = a - b
-        size = max(mp.mag(term) for term in (a, b) if term)
-        return result if result and mp.mag(result) >= size - _NOISE_BITS else Fraction(0)
-
-
-def quotient(left: Any, right: Any) -> Any:
-    """left / right, for a `right` that is not zero."""
-    if isinstance(left, Fraction) and isinstance(right, Fraction):
-        return left / right
-    with mp.workprec(WORKING_BITS + MAX_MAGNITUDE):
-        return _inexact(left) / _inexact(right) if left else Fraction(0)
-
-
-def format_value(value: Any) -> str:
-    """The key of a value."""
-    if isinstance(value, Fraction):
-        return rational_key(value)
-    if isinstance(value, mpmath.mpc):
-        size = max(
-            mp.mag(value.real) if value.real else -MAX_MAGNITUDE, mp.mag(value.imag) if value.imag else -MAX_MAGNITUDE
-        )
-        parts = [
-            "q:0" if not part or mp.mag(part) < size - _NOISE_BITS else _format_real(part)
-            for part in (value.real, value.imag)
-        ]
-        return parts[0] if parts[1] == "q:0" else f"n:{parts[0]},{parts[1]}i"
-    return _format_real(value)
-
-
-def _format_real(value: Any) -> str:
-    exact = recognise(value)
-    if exact is not None:
-        return rational_key(exact)
-    precise = _as_fraction(value)
-    exponent = 0
-    if abs(precise) < 1:
-        exponent = math.floor(mp.log10(abs(value))) + 1
-    scaled = round(precise * Fraction(10) ** (KEY_DIGITS - exponent))
-    return f"n:{scaled}e{exponent - KEY_DIGITS}"
-
-
-def recognise(value: Any) -> Fraction | None:
-    """The rational with a moderate denominator that a value is, if all digits agree; None for any other value.
-
-    Continued fractions. A value close to where a key's digits would be rounded is itself such a rational, so equal
-    values are never rounded apart.
-    """
-    precise = _as_fraction(value)
-    p, q = top, bottom = precise.numerator, precise.denominator
-    # |value − h/k| is compared with 2^−380, or with that part of a value below 1; all in whole numbers.
-    allowed = max(min(abs(top), bottom), 1)
-    h, h_before, k, k_before = 1, 0, 0, 1
-    while q:
-        whole, rest = divmod(p, q)
-        h, h_before = whole * h + h_before, h
-        k, k_before = whole * k + k_before, k
-        if k > MAX_DENOMINATOR:
-            return None
-        if abs(top * k - h * bottom) << _NOISE_BITS <= allowed * k:
-            return Fraction(h, k)
-        p, q = q, rest
-    return None
-
-
-def _recognised(value: Any) -> Any:
-    """A value as a Fraction where it is one."""
-    exact = recognise(value) if isinstance(value, mpmath.mpf) else None
-    return value if exact is None else exact
-
-
-def _as_fraction(value: Any) -> Fraction:
-    sign, mantissa, exponent, _ = value._mpf_
-    mantissa = -int(mantissa) if sign else int(mantissa)
-    return Fraction(mantissa << exponent) if exponent >= 0 else Fraction(mantissa, 1 << -exponent)
-
-
 @lru_cache(maxsize=256)
 def _fractional_part(tree: Node) -> Fraction:
     """What rounding down takes away, for an expression with symbols: a number in (0, 1) that looks random, the same for
@@ -207,8 +129,8 @@ def _fractional_part(tree: Node) -> Fraction:
     near, further = (evaluate(tree, point(tree.symbols, kind), kind) for kind in POINTS[:2])
     if isinstance(near, mpmath.mpc) or isinstance(further, mpmath.mpc):
         raise Undefined
-    exact = _recognised(near)
-    precise = exact if isinstance(exact, Fraction) else _as_fraction(exact)
+    exact = recognised(near)
+    precise = exact if isinstance(exact, Fraction) else as_fraction(exact)
     text = format_value(difference(near, Fraction(math.floor(precise)))) + format_value(difference(further, near))
     return Fraction(int.from_bytes(hashlib.sha512(text.encode()).digest(), "big"), 1 << 512)
 
@@ -246,15 +168,15 @@ class _Evaluator:
 
     def symbol(self, tree: Node) -> Any:
         value = self._values[tree.name]
-        return value if value.denominator < 1 << 64 else _inexact(value)
+        return value if value.denominator < 1 << 64 else inexact(value)
 
     def add(self, tree: Node) -> Any:
         terms = [self.value(part) for part in tree.parts]
         if all(isinstance(term, Fraction) for term in terms):
             return sum(terms, Fraction(0))
-        inexact = [_inexact(term) for term in terms]
-        total = mp.fsum(inexact)
-        size = max(mp.mag(term) for term in inexact if term)
+        rounded = [inexact(term) for term in terms]
+        total = mp.fsum(rounded)
+        size = max(mp.mag(term) for term in rounded if term)
         return self._without_noise(total, size)
 
     def _without_noise(self, total: Any, size: int) -> Any:
@@ -272,7 +194,7 @@ class _Evaluator:
             return left * right
         if left == 0 or right == 0:
             return Fraction(0)
-        return self._real_if_real(_inexact(left) * _inexact(right))
+        return self._real_if_real(inexact(left) * inexact(right))
 
     def divide(self, tree: Node) -> Any:
         left, right = (self.value(part) for part in tree.parts)
@@ -280,7 +202,7 @@ class _Evaluator:
             raise Undefined
         if isinstance(left, Fraction) and isinstance(right, Fraction):
             return left / right
-        return self._real_if_real(_inexact(left) / _inexact(right))
+        return self._real_if_real(inexact(left) / inexact(right))
 
     def _real_if_real(self, value: Any) -> Any:
         if isinstance(value, mpmath.mpc) and value:
@@ -296,29 +218,29 @@ class _Evaluator:
         degree_value = self.value(degree)
         if degree_value == 0:
             raise Undefined
-        exponent = 1 / (degree_value if isinstance(degree_value, Fraction) else _inexact(degree_value))
+        exponent = 1 / (degree_value if isinstance(degree_value, Fraction) else inexact(degree_value))
         return self._power(self.value(base), exponent, bool(base.symbols))
 
     def _power(self, base: Any, exponent: Any, varies: bool) -> Any:
-        exponent = _recognised(exponent)
+        exponent = recognised(exponent)
         if base == 0:
             if isinstance(exponent, Fraction) and exponent > 0:
                 return Fraction(0)
             raise Undefined
         if isinstance(exponent, Fraction) and exponent.denominator == 1:
             return self._whole_power(base, int(exponent))
-        base = _recognised(base)
+        base = recognised(base)
         if isinstance(base, Fraction) and isinstance(exponent, Fraction):
-            exact = _exact_root(base, exponent)
+            exact = exact_root(base, exponent)
             if exact is not None:
                 return exact
         if not isinstance(base, mpmath.mpc) and base < 0:
             if isinstance(exponent, Fraction) and exponent.denominator % 2:
-                size = self._general_power(_inexact(-base), exponent)
+                size = self._general_power(inexact(-base), exponent)
                 return -size if exponent.numerator % 2 else size
             if self._absolute and varies:
                 base = -base
-        return self._general_power(_inexact(base), exponent)
+        return self._general_power(inexact(base), exponent)
 
     def _whole_power(self, base: Any, exponent: int) -> Any:
         if isinstance(base, Fraction):
@@ -333,7 +255,7 @@ class _Evaluator:
         return self._real_if_real(base**exponent)
 
     def _general_power(self, base: Any, exponent: Any) -> Any:
-        logarithm = mp.log(base) * _inexact(exponent)
+        logarithm = mp.log(base) * inexact(exponent)
         return self._real_if_real(self._exp(logarithm))
 
     def _exp(self, argument: Any) -> Any:
@@ -349,7 +271,7 @@ class _Evaluator:
             if argument > MAX_FACTORIAL:
                 raise TooLarge
             return Fraction(math.factorial(argument))
-        return self._gamma(_inexact(argument) + 1)
+        return self._gamma(inexact(argument) + 1)
 
     def binomial(self, tree: Node) -> Any:
         n, k = (self._whole_if_whole(self.value(part)) for part in tree.parts)
@@ -360,7 +282,7 @@ class _Evaluator:
             if smaller * n.bit_length() > MAX_EXACT_BITS and n > MAX_EXACT_BITS:
                 raise TooLarge
             return Fraction(math.comb(n, k))
-        n, k = (_inexact(Fraction(value) if isinstance(value, int) else value) for value in (n, k))
+        n, k = (inexact(Fraction(value) if isinstance(value, int) else value) for value in (n, k))
         return self._gamma(n + 1) / (self._gamma(k + 1) * self._gamma(n - k + 1))
 
     def _gamma(self, argument: Any) -> Any:
@@ -376,7 +298,7 @@ class _Evaluator:
 
     def _whole_if_whole(self, value: Any) -> Any:
         """An int for a value that is a whole number; symbols' values never are, but at the points made of them."""
-        exact = _recognised(value)
+        exact = recognised(value)
         return int(exact) if isinstance(exact, Fraction) and exact.denominator == 1 else value
 
     def abs(self, tree: Node) -> Any:
@@ -385,19 +307,19 @@ class _Evaluator:
     def floor(self, tree: Node) -> Any:
         if not tree.symbols:
             return Fraction(math.floor(self._real(tree)))
-        return _inexact(self.value(tree.parts[0])) - _inexact(_fractional_part(tree.parts[0]))
+        return inexact(self.value(tree.parts[0])) - inexact(_fractional_part(tree.parts[0]))
 
     def ceil(self, tree: Node) -> Any:
         if not tree.symbols:
             return Fraction(math.ceil(self._real(tree)))
-        return _inexact(self.value(tree.parts[0])) + _inexact(_fractional_part(negative(tree.parts[0])))
+        return inexact(self.value(tree.parts[0])) + inexact(_fractional_part(negative(tree.parts[0])))
 
     def _real(self, tree: Node) -> Fraction:
         value = self.value(tree.parts[0])
         if isinstance(value, mpmath.mpc):
             raise Undefined
-        exact = _recognised(value)
-        return exact if isinstance(exact, Fraction) else _as_fraction(exact)
+        exact = recognised(value)
+        return exact if isinstance(exact, Fraction) else as_fraction(exact)
 
     def function(self, tree: Node) -> Any:
         if not tree.parts:
@@ -409,22 +331,34 @@ class _Evaluator:
                 base = self._log(self.value(tree.parts[1]), tree.parts[1])
                 if base == 0:
                     raise Undefined
-                return self._real_if_real(_inexact(result) / _inexact(base))
-            return _inexact(result) * _LOGARITHMS[tree.name]()
+                return self._real_if_real(inexact(result) / inexact(base))
+            return inexact(result) * _LOGARITHMS[tree.name]()
+        function = FUNCTIONS[tree.name]
+        if function.many:
+            return self._of_many(function, [self.value(part) for part in tree.parts])
         if tree.name == "\\exp":
-            return self._real_if_real(self._exp(_inexact(argument)))
-        if mp.mag(_inexact(argument)) > 2 * WORKING_BITS:
+            return self._real_if_real(self._exp(inexact(argument)))
+        if mp.mag(inexact(argument)) > (function.most or 2 * WORKING_BITS):
             raise TooLarge
-        if argument == 0 and tree.name in ("\\sin", "\\tan", "\\arcsin", "\\arctan", "\\sinh", "\\tanh"):
+        if argument == 0 and function.zero:
             return Fraction(0)
-        if tree.name in ("\\sinh", "\\cosh", "\\tanh", "\\coth") and mp.mag(_inexact(argument)) > 11:
-            raise TooLarge
-        result = _FUNCTIONS[tree.name](_inexact(argument))
+        result = getattr(mp, function.value)(inexact(argument))
         if mp.mag(result) > WORKING_BITS // 3:
             raise Undefined  # a pole: what should be a division by zero is one by noise
         if mp.mag(result) < -(WORKING_BITS // 2):
             return Fraction(0)  # a zero, such as sin π
         return self._real_if_real(result)
+
+    def _of_many(self, function: Function, arguments: list[Any]) -> Any:
+        """A function of several arguments: of whole numbers, or of real ones."""
+        if function.whole is not None:
+            wholes = [self._whole_if_whole(argument) for argument in arguments]
+            if not all(isinstance(whole, int) for whole in wholes):
+                raise Unreadable
+            return Fraction(function.whole(*wholes))
+        if function.real is None or any(isinstance(argument, mpmath.mpc) for argument in arguments):
+            raise Undefined
+        return function.real(arguments, key=lambda value: value if isinstance(value, Fraction) else as_fraction(value))
 
     def _log(self, argument: Any, tree: Node) -> Any:
         if argument == 0:
@@ -433,7 +367,7 @@ class _Evaluator:
             return Fraction(0)
         if self._absolute and tree.symbols and not isinstance(argument, mpmath.mpc) and argument < 0:
             argument = -argument
-        return mp.log(_inexact(argument))
+        return mp.log(inexact(argument))
 
 
 _RULES: dict[str, Callable[[_Evaluator, Node], Any]] = {
@@ -446,51 +380,3 @@ _LOGARITHMS: dict[str, Callable[[], Any]] = {
     "\\lg": lambda: 1 / mp.log(10),
     "\\log": lambda: 1 / mp.log(mp.mpf(7) + mp.catalan),
 }
-_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "\\sin": mp.sin, "\\cos": mp.cos, "\\tan": mp.tan, "\\cot": mp.cot, "\\sec": mp.sec, "\\csc": mp.csc,
-    "\\arcsin": mp.asin, "\\arccos": mp.acos, "\\arctan": mp.atan, "\\arccot": mp.acot, "\\arcsec": mp.asec,
-    "\\sinh": mp.sinh, "\\cosh": mp.cosh, "\\tanh": mp.tanh, "\\coth": mp.coth,
-}  # fmt: skip
-
-
-def _inexact(value: Any) -> Any:
-    """A value as an mpmath number at the working precision."""
-    if not isinstance(value, Fraction):
-        return value
-    numerator, denominator = value.numerator, value.denominator
-    if denominator & (denominator - 1):
-        return mp.mpf(numerator) / denominator
-    return mp.mpf((numerator, 1 - denominator.bit_length()))
-
-
-def _exact_root(base: Fraction, exponent: Fraction) -> Fraction | None:
-    """base^(p/q) where that is rational; None where it is not, or may not be."""
-    degree, sign = exponent.denominator, 1
-    if degree > 64 or abs(exponent.numerator) > 64:
-        return None
-    if base < 0:
-        if degree % 2 == 0:
-            return None
-        base, sign = -base, -1
-    roots = []
-    for whole in (base.numerator, base.denominator):
-        root = _integer_root(whole, degree)
-        if root is None:
-            return None
-        roots.append(root)
-    if max(roots).bit_length() * abs(exponent.numerator) > MAX_EXACT_BITS:
-        return None
-    return (sign * Fraction(roots[0], roots[1])) ** exponent.numerator
-
-
-def _integer_root(value: int, degree: int) -> int | None:
-    """The whole number whose power `value` is; None if there is none."""
-    if degree == 2:
-        root = math.isqrt(value)
-    else:
-        low, high = 0, 1 << (value.bit_length() // degree + 1)
-        while low < high:  # the largest whole number whose power is not above `value`
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if middle**degree <= value else (low, middle - 1)
-        root = low
-    return root if root**degree == value else None

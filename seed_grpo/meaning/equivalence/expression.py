@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from seed_grpo.meaning.equivalence.functions import FUNCTIONS
 from seed_grpo.meaning.equivalence.latex import join
 
 MAX_NESTING = 24
@@ -21,11 +22,6 @@ GREEK = frozenset(
     "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega hbar ell varsigma varrho varpi varkappa "
     "mho".split()
 )
-FUNCTIONS = frozenset(
-    f"\\{name}"
-    for name in "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec sinh cosh tanh coth ln log lg exp".split()
-)
-INVERSE = {"\\sin": "\\arcsin", "\\cos": "\\arccos", "\\tan": "\\arctan", "\\cot": "\\arccot", "\\sec": "\\arcsec"}
 _DECORATIONS = frozenset("\\vec \\hat \\tilde \\overline \\dot \\ddot \\mathcal \\mathscr \\mathfrak".split())
 _APPLIED = frozenset("f g h \\Gamma \\zeta \\psi \\phi".split())
 _STOPS = frozenset(") ] } + - = , \\} | \\rfloor \\rceil \\rangle".split())
@@ -179,7 +175,7 @@ class _Reader:
 
     def atom(self, depth: int) -> Node:
         token = self.peek()
-        if token[:1].isdigit():
+        if token[:1] in "0123456789" and token:
             return self.number(depth)
         if token in ("(", "["):
             self.take()
@@ -204,7 +200,7 @@ class _Reader:
             return node("binomial", self.group(depth), self.group(depth))
         if token == "\\sqrt":
             return self.root(depth)
-        if token in FUNCTIONS:
+        if _is_function(token):
             return self.function(depth)
         if token == "\\pi":
             self.take()
@@ -293,12 +289,32 @@ class _Reader:
                     raise Unreadable
                 power = self.group(depth)
         if power == _MINUS_ONE:
-            if name not in INVERSE:
+            inverse = FUNCTIONS[name].inverse
+            if not inverse:
                 raise Unreadable
-            name, power = INVERSE[name], None
-        argument = self.argument(depth)
-        result = node("function", argument, *([base] if base is not None else []), name=name)
+            name, power = f"\\{inverse}", None
+        if FUNCTIONS[name].many:
+            result = node("function", *self.arguments(depth), name=name)
+        else:
+            result = node("function", self.argument(depth), *([base] if base is not None else []), name=name)
         return node("power", result, power) if power is not None else result
+
+    def arguments(self, depth: int) -> list[Node]:
+        """The arguments of a function that takes several: in parentheses, with commas between them."""
+        opening = self.take()
+        closing = {"(": ")", "[": "]", "{": "}", "\\{": "\\}"}.get(opening)
+        if closing is None:
+            raise Unreadable
+        bars, self.bars = self.bars, 0
+        found = [self.sum(depth + 1)]
+        while self.peek() == ",":
+            self.take()
+            found.append(self.sum(depth + 1))
+        self.bars = bars
+        self.take(closing)
+        if len(found) < 2:
+            raise Unreadable  # the maximum of an expression is over something that it does not name
+        return found
 
     def argument(self, depth: int) -> Node:
         """What a function without parentheses is applied to: the factors up to a sign, an operator or a function."""
@@ -311,14 +327,14 @@ class _Reader:
             if self.peek() == "^":
                 raise Unreadable
             return atom
-        if token in FUNCTIONS:
+        if _is_function(token):
             return self.function(depth + 1)
         negate = token == "-"
         if negate:
             self.take()
         result = self.factor(depth + 1)
         while (token := self.peek()) and token not in _STOPS and token not in ("*", "/", "(", "[", "|", " "):
-            if token in FUNCTIONS or token in ("\\lfloor", "\\lceil"):
+            if _is_function(token) or token in ("\\lfloor", "\\lceil"):
                 break
             result = node("multiply", result, self.factor(depth + 1))
         return negative(result) if negate else result
@@ -367,6 +383,10 @@ class _Reader:
             token = self.take()
             level += (token == "(") - (token == ")")
         return join(self.tokens[start : self.index - 1])
+
+
+def _is_function(token: str) -> bool:
+    return token in FUNCTIONS and FUNCTIONS[token].known
 
 
 def negative(term: Node) -> Node:

@@ -8,32 +8,10 @@ of each thing. `join` turns tokens into the canonical text, `split_tokens` turns
 from __future__ import annotations
 
 import re
-import unicodedata
 
+from seed_grpo.meaning.equivalence.arguments import DIGITS, brace_arguments, matching, merge_numbers
+from seed_grpo.meaning.equivalence.functions import COMMANDS, WORDS
 from seed_grpo.meaning.equivalence.units import is_unit_word
-
-_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
-_SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
-_GREEK = dict(
-    zip(
-        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
-        "omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega".split(),
-        strict=True,
-    )
-)
-_CHARACTERS = {
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "∙": "\\cdot ",
-    "÷": "/", "∞": "\\infty ", "≤": "\\le ", "≥": "\\ge ", "⩽": "\\le ", "⩾": "\\ge ", "≠": "\\ne ", "≈": "\\approx ",
-    "°": "^\\circ ", "º": "^\\circ ", "√": "\\sqrt ", "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in ", "±": "\\pm ",
-    "∓": "\\mp ", "′": "'", "’": "'", "‘": "'", "″": "''", "∅": "\\emptyset ", "→": "\\to ", "⟨": "\\langle ",
-    "⟩": "\\rangle ", "⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "∠": "\\angle ", "，": ",",
-    "、": ",", "。": ".", "µ": "\\mu ", "€": "\\text{euro}", "£": "\\text{pound}", "¢": "\\text{cent}",
-    "½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}", "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}",
-    "⅕": "\\frac{1}{5}", "⅛": "\\frac{1}{8}", "∑": "\\sum ", "∫": "\\int ", "∏": "\\prod ", "“": '"', "”": '"',
-    **{letter: f"\\{name} " for letter, name in _GREEK.items()},
-}  # fmt: skip
-_SCRIPTS = re.compile("[" + "".join(_SUPERSCRIPTS) + "]+|[" + "".join(_SUBSCRIPTS) + "]+")
 
 _SAME = {
     "\\dfrac": "\\frac", "\\tfrac": "\\frac", "\\cfrac": "\\frac", "\\leq": "\\le", "\\geq": "\\ge", "\\neq": "\\ne",
@@ -41,10 +19,11 @@ _SAME = {
     "\\div": "/", "\\varnothing": "\\emptyset", "\\degree": "°", "\\lbrace": "\\{", "\\rbrace": "\\}", "\\lvert": "|",
     "\\rvert": "|", "\\vert": "|", "\\mid": "|", "\\colon": ":", "\\ldots": "\\dots", "\\cdots": "\\dots",
     "\\lbrack": "[", "\\rbrack": "]", "\\infin": "\\infty", "\\tbinom": "\\binom", "\\dbinom": "\\binom",
-"\\to": "\\rightarrow", "\\%": "%", "\\#": "#", "\\&": "&", "\\_": "_", ";": ",",
-    "\\varepsilon": "\\epsilon", "\\varphi": "\\phi", "\\vartheta": "\\theta", "\\arccsc": "\\acsc",
+    "\\to": "\\rightarrow", "\\%": "%", "\\#": "#", "\\&": "&", "\\_": "_", ";": ",",
+    "\\varepsilon": "\\epsilon", "\\varphi": "\\phi", "\\vartheta": "\\theta",
     "\\prime": "'", "\\backslash": "\\setminus", "\\smallsetminus": "\\setminus",
     "\\imath": "i", "\\jmath": "j", "\\iff": "\\Leftrightarrow", "\\bar": "\\overline",
+    **{f"\\{name}": command for name, command in COMMANDS.items()},
     "\\widehat": "\\hat", "\\widetilde": "\\tilde", "\\overrightarrow": "\\vec", "\\approxeq": "\\approx",
 }  # fmt: skip
 _SILENT = frozenset(
@@ -63,16 +42,13 @@ _FONT_COMMANDS = frozenset(
     "\\textbf \\textit \\textsf \\texttt \\emph \\underline \\mathbf \\mathit \\mathsf \\mathtt \\boldsymbol \\bm "
     "\\bold \\pmb \\mathnormal".split()
 )
-FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec acsc sinh cosh tanh coth ln log lg exp max min gcd lcm "
-    "det deg dim ker arg sup inf lim mod".split()
-)
 _WORDS_FOR_COMMANDS = {
-    **{name: f"\\{name}" for name in FUNCTIONS - {"deg", "inf", "mod"}},
-    "asin": "\\arcsin", "acos": "\\arccos", "atan": "\\arctan", "sqrt": "\\sqrt", "pi": "\\pi", "infty": "\\infty",
+    **WORDS,
+    "sqrt": "\\sqrt", "pi": "\\pi", "infty": "\\infty",
     "infinity": "\\infty", "oo": "\\infty", "theta": "\\theta", "alpha": "\\alpha", "beta": "\\beta",
     "lambda": "\\lambda", "union": "\\cup", "and": ",", "or": ",",
 }  # fmt: skip
+_UNITS_BEHIND_NUMBERS = frozenset(("min", "deg"))
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\s+|[A-Za-z]+|.", re.DOTALL)
 _CANONICAL_TOKEN = re.compile(r"\\text\{[^{}]*\}|\\[A-Za-z]+ ?|\\.|[0-9]+(?:\.[0-9]+)?|.", re.DOTALL)
 # What stands between groups of three digits and separates nothing else; a comma by itself only before 0 (30,000).
@@ -98,14 +74,6 @@ def trim(text: str) -> str:
             return text
 
 
-def clean(answer: str) -> str:
-    """Without invisible characters, with one character or command for each meaning, white space as single spaces."""
-    if not answer.isascii():
-        answer = _SCRIPTS.sub(_script, answer)
-        answer = "".join(_plain(character) for character in answer)
-    return " ".join(answer.replace("\x00", "").split())
-
-
 def canonical_tokens(text: str) -> list[str]:
     """The tokens of an answer (already clean), in one spelling.
 
@@ -114,7 +82,7 @@ def canonical_tokens(text: str) -> list[str]:
     """
     text = _E_NOTATION.sub(r"\1\\times 10^{\2}", _DIGIT_SEPARATOR.sub("", text))
     tokens = _read_words(_read_texts(_TOKEN.findall(text)))
-    return _merge_numbers(_brace_arguments(_one_name_each(tokens)))
+    return merge_numbers(brace_arguments(_one_name_each(tokens)))
 
 
 def join(tokens: list[str]) -> str:
@@ -145,46 +113,6 @@ def text_content(token: str) -> str:
 def is_command_word(word: str) -> bool:
     """Whether a bare word is the name of a function or a number (`arcsin`, `infinity`)."""
     return _WORDS_FOR_COMMANDS.get(word, ",")[0] == "\\"
-
-
-def matching(tokens: list[str]) -> dict[int, int]:
-    """For each opening brace or parenthesis that is closed, the index of its partner; pairs never overlap."""
-    partner: dict[int, int] = {}
-    stack: list[int] = []
-    braces = 0
-    for index, token in enumerate(tokens):
-        if token in ("{", "("):
-            stack.append(index)
-            braces += token == "{"
-        elif token == "}" and braces:
-            while tokens[stack[-1]] == "(":
-                stack.pop()
-            partner[stack.pop()] = index
-            braces -= 1
-        elif token == ")" and stack and tokens[stack[-1]] == "(":
-            partner[stack.pop()] = index
-    return partner
-
-
-def _script(match: re.Match[str]) -> str:
-    text = match.group()
-    table, mark = (_SUPERSCRIPTS, "^") if text[0] in _SUPERSCRIPTS else (_SUBSCRIPTS, "_")
-    return f"{mark}{{{''.join(table[character] for character in text)}}}"
-
-
-def _plain(character: str) -> str:
-    if character < "\x80":
-        return character
-    if character in _CHARACTERS:
-        return _CHARACTERS[character]
-    if "！" <= character <= "～":  # full-width forms of ASCII
-        return chr(ord(character) - 0xFEE0)
-    if character.isspace():
-        return " "
-    digit = unicodedata.decimal(character, None)
-    if digit is not None:
-        return str(digit)
-    return "" if unicodedata.category(character) in ("Cf", "Cc", "Cs", "Co", "Cn") else character
 
 
 def _read_texts(raw: list[str]) -> list[str]:
@@ -222,7 +150,7 @@ def _read_texts(raw: list[str]) -> list[str]:
 def _ends_with_digit(out: list[str]) -> bool:
     for token in reversed(out):
         if not token.isspace() and token not in _SILENT:
-            return token[-1] in _DIGITS
+            return token[-1] in DIGITS
     return False
 
 
@@ -238,8 +166,8 @@ def _as_words(content: list[str], command: str, behind_number: bool) -> str | No
     plain = " ".join(plain.split()).strip(" .,")
     if plain.lower() in ("and", "or"):
         return ","
-    if plain in FUNCTIONS and not (behind_number and plain in ("min", "deg")):
-        return f"\\{plain}"
+    if plain in COMMANDS and not (behind_number and plain in _UNITS_BEHIND_NUMBERS):
+        return COMMANDS[plain]
     if command in ("\\mathrm", "\\operatorname") and plain in ("e", "i", "d"):
         return plain
     if _UNIT_TEXT.fullmatch(plain):
@@ -344,129 +272,3 @@ def _marks(tokens: list[str]) -> list[str]:
         out.append(tokens[index])
         index += 1
     return out
-
-
-_ARGUMENTS = {
-    "\\frac": 2, "\\binom": 2, "\\sqrt": 1, "^": 1, "_": 1, "\\overline": 1, "\\vec": 1, "\\hat": 1, "\\tilde": 1,
-    "\\dot": 1, "\\ddot": 1, "\\mathbb": 1, "\\mathcal": 1, "\\mathscr": 1, "\\mathfrak": 1,
-}  # fmt: skip
-_SINGLE_DIGITS = ("\\frac", "\\binom")
-_MAX_NESTING = 60
-
-
-def _brace_arguments(tokens: list[str]) -> list[str]:
-    """`\\frac12` as `\\frac{1}{2}`, `\\sqrt2` as `\\sqrt{2}`, `x^2` as `x^{2}`.
-
-    Where TeX would take one digit and people mean the number (`x^10`, `\\sqrt12`), the number is taken.
-    """
-    partner = matching(tokens)
-    out: list[str] = []
-    index = 0
-    while index < len(tokens):
-        if tokens[index] == "{" and tokens[index + 1 : index + 2] == ["}"]:
-            index += 2
-        else:
-            takes_arguments = tokens[index] in _ARGUMENTS
-            index = _emit(tokens, partner, index, out, 0)
-            # Only between two numbers does a space say anything: not in \\log_2 8.
-            index += takes_arguments and tokens[index : index + 1] == [" "]
-    return out
-
-
-def _emit(tokens: list[str], partner: dict[int, int], index: int, out: list[str], depth: int) -> int:
-    """Copy one token, and if it is a command its arguments in braces. Returns the index behind them."""
-    command = tokens[index]
-    out.append(command)
-    index += 1
-    if depth > _MAX_NESTING:
-        return index
-    if command == "\\sqrt" and tokens[index : index + 1] == ["["] and "]" in tokens[index : index + 8]:
-        degree_end = tokens.index("]", index) + 1
-        out += tokens[index:degree_end]
-        index = degree_end
-    for _ in range(_ARGUMENTS.get(command, 0)):
-        while tokens[index : index + 1] == [" "]:
-            index += 1
-        if index == len(tokens):
-            break
-        token = tokens[index]
-        end = partner.get(index) if token == "{" or (token == "(" and command == "\\sqrt") else None
-        if end is not None:
-            out.append("{")
-            index += 1
-            while index < end:
-                index = _emit(tokens, partner, index, out, depth + 1)
-            out.append("}")
-            index = end + 1
-        elif token in ("{", "}", ")", "]", ",", "=", "&", "^", "_"):
-            break
-        else:
-            out.append("{")
-            index = _emit_bare(tokens, partner, index, out, depth, command)
-            out.append("}")
-    return index
-
-
-def _emit_bare(tokens: list[str], partner: dict[int, int], index: int, out: list[str], depth: int, command: str) -> int:
-    """Copy an argument without braces: a command with its own arguments, a number, or a single token."""
-    if tokens[index] in ("+", "-") and command in ("^", "_") and index + 1 < len(tokens):
-        out.append(tokens[index])
-        index += 1
-    if tokens[index] not in _DIGITS:
-        return _emit(tokens, partner, index, out, depth + 1)
-    out.append(tokens[index])
-    index += 1
-    while command not in _SINGLE_DIGITS and index < len(tokens) and tokens[index] in _DIGITS:
-        out.append(tokens[index])
-        index += 1
-    return index
-
-
-_DIGITS = frozenset("0123456789")
-
-
-def _merge_numbers(tokens: list[str]) -> list[str]:
-    """Digits as numbers without superfluous zeros; a repeating decimal as a fraction."""
-    out: list[str] = []
-    index = 0
-    while index < len(tokens):
-        token = tokens[index]
-        following = tokens[index + 1] if index + 1 < len(tokens) else ""
-        starts = token in _DIGITS or (token == "." and (following in _DIGITS or bool(_period(tokens, index + 1)[0])))
-        behind_number = bool(out) and out[-1][-1] in ".0123456789"
-        if not starts or (token == "." and behind_number):
-            # A point behind a number is none of its digits' (1.2.3): a token that cannot be mistaken for one.
-            out.append("\\point" if token == "." and behind_number and following in _DIGITS else token)
-            index += 1
-            continue
-        whole, index = _digits(tokens, index)
-        fixed = ""
-        point = tokens[index : index + 1] == ["."]
-        if point and tokens[index + 1 : index + 2] != ["."]:
-            fixed, index = _digits(tokens, index + 1)
-        period, behind = _period(tokens, index) if point else ("", index)
-        if period:
-            index = behind
-            scale = 10 ** len(fixed) * (10 ** len(period) - 1)
-            value = int((whole or "0") + fixed) * (10 ** len(period) - 1) + int(period)
-            out += ["\\frac", "{", str(value), "}", "{", str(scale), "}"]
-            continue
-        whole, fixed = whole.lstrip("0") or "0", fixed.rstrip("0")
-        out.append(f"{whole}.{fixed}" if fixed else whole)
-    return out
-
-
-def _digits(tokens: list[str], index: int) -> tuple[str, int]:
-    start = index
-    while index < len(tokens) and tokens[index] in _DIGITS:
-        index += 1
-    return "".join(tokens[start:index]), index
-
-
-def _period(tokens: list[str], index: int) -> tuple[str, int]:
-    """The digits under a bar or a dot, and the index behind them."""
-    if tokens[index : index + 1] in (["\\overline"], ["\\dot"]) and tokens[index + 1 : index + 2] == ["{"]:
-        digits, end = _digits(tokens, index + 2)
-        if digits and len(digits) <= 60 and tokens[end : end + 1] == ["}"]:
-            return digits, end + 1
-    return "", index

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import re
 
+from seed_grpo.meaning.equivalence.characters import clean
+from seed_grpo.meaning.equivalence.functions import FUNCTIONS
 from seed_grpo.meaning.equivalence.latex import (
     canonical_tokens,
-    clean,
     is_command_word,
     is_text,
     join,
@@ -42,7 +43,7 @@ _CHOICE = re.compile(r"\(?([A-Z])[).:]?|\(([a-z])\)")
 _WORDS = re.compile(r"[^\W\d_](?:[^\W\d_]|[ ,'.\-])*")
 _SHORT_WORDS = frozenset("yes no odd one two six ten red all any not none true zero both".split())
 _RELATION_TOKENS = frozenset(("=", "<", ">", "\\le", "\\ge", "\\ne", "\\in", ",", "\\approx", "\\equiv", "&", "\\\\"))
-_ANGLE_FUNCTIONS = frozenset("\\sin \\cos \\tan \\cot \\sec \\csc".split())
+_ANGLE_FUNCTIONS = frozenset(command for command, function in FUNCTIONS.items() if function.angle)
 _UNIT_TOKEN = re.compile(r"[\^{}/*°%'-]|\\\$|[0-9]")
 _UNIT_SIGNS = frozenset(("°", "%", "'", "\\$"))
 

@@ -13,14 +13,15 @@ A key with a shape is `s:` and JSON, [kind, …]. Equations and inequalities are
 from __future__ import annotations
 
 import json
-from fractions import Fraction
 from typing import Any, TypeAlias
 
 from seed_grpo.meaning.equivalence import evaluate
+from seed_grpo.meaning.equivalence.brackets import encloses, split, trim
 from seed_grpo.meaning.equivalence.expression import Node, Unreadable, negative, node, read_expression
 from seed_grpo.meaning.equivalence.latex import is_text, join, split_tokens
 from seed_grpo.meaning.equivalence.normalize import split_unit, tokens_key
 from seed_grpo.meaning.equivalence.rationals import read_rational
+from seed_grpo.meaning.equivalence.solve import slope, solve, up_to_factor
 
 Key: TypeAlias = Any
 """A string, or a list of keys whose first item names the kind."""
@@ -31,8 +32,6 @@ MAX_CHARACTERS = 600
 MAX_DEPTH = 8
 MAX_LEAVES = 64
 
-_OPENING = frozenset(("(", "[", "{", "\\{", "\\langle", "\\lfloor", "\\lceil", "\\begin"))
-_CLOSING = frozenset((")", "]", "}", "\\}", "\\rangle", "\\rfloor", "\\rceil", "\\end"))
 _BRACKETS = {
     ("(", ")"): "tuple", ("[", "]"): "closed", ("(", "]"): "left_open", ("[", ")"): "right_open",
     ("\\{", "\\}"): "set", ("\\langle", "\\rangle"): "vector",
@@ -83,7 +82,7 @@ class _ShapeReader:
         """The key of an answer or of a part of one."""
         if depth > MAX_DEPTH:
             raise _TooComplicated
-        tokens = _trim(tokens)
+        tokens = trim(tokens)
         for read in (self._list, self._relation, self._union, self._matrix, self._bracketed, self._ratio, self._both):
             key = read(tokens, depth)
             if key is not None:
@@ -93,7 +92,7 @@ class _ShapeReader:
     # ---- shapes -----------------------------------------------------------------------------------------------------
 
     def _list(self, tokens: list[str], depth: int) -> Key | None:
-        parts, _ = _split(tokens, frozenset((",",)))
+        parts, _ = split(tokens, frozenset((",",)))
         parts = [part for part in parts if part]
         if len(parts) < 2:
             return None
@@ -103,20 +102,20 @@ class _ShapeReader:
             # x = 1, 2 names both
             name = _name_of(parts[0])
             if name is not None:
-                values = _flatten([self.answer(_split(parts[0], _RELATIONS)[0][1], depth + 1), *keys[1:]])
+                values = _flatten([self.answer(split(parts[0], _RELATIONS)[0][1], depth + 1), *keys[1:]])
                 keys = [["named", [[name, value]]] for value in values]
         return ["list", *_sorted(keys)]
 
     def _union(self, tokens: list[str], depth: int) -> Key | None:
         for separator, kind in (("\\setminus", "without"), ("\\cup", "union"), ("\\cap", "intersection")):
-            parts, _ = _split(tokens, frozenset((separator,)))
+            parts, _ = split(tokens, frozenset((separator,)))
             if len(parts) > 1 and all(parts):
                 keys = [self.answer(part, depth + 1) for part in parts]
                 return [kind, *(keys if kind == "without" else _sorted(keys))]
         return None
 
     def _ratio(self, tokens: list[str], depth: int) -> Key | None:
-        parts, _ = _split(tokens, frozenset((":",)))
+        parts, _ = split(tokens, frozenset((":",)))
         return ["ratio", *(self.answer(part, depth + 1) for part in parts)] if len(parts) > 1 and all(parts) else None
 
     def _both(self, tokens: list[str], depth: int) -> Key | None:
@@ -129,9 +128,9 @@ class _ShapeReader:
     def _bracketed(self, tokens: list[str], depth: int) -> Key | None:
         """What one pair of brackets encloses whole."""
         kind = _BRACKETS.get((tokens[0], tokens[-1])) if len(tokens) > 1 else None
-        if kind is None or not _encloses(tokens):
+        if kind is None or not encloses(tokens):
             return None
-        parts, _ = _split(tokens[1:-1], frozenset((",",)))
+        parts, _ = split(tokens[1:-1], frozenset((",",)))
         if kind == "set":
             keys = _flatten([self.answer(part, depth + 1) for part in parts if part])
             unique = {json.dumps(key): key for key in keys}
@@ -154,14 +153,14 @@ class _ShapeReader:
             body = body[body.index("}") + 1 :]  # the columns' alignment
         if "\\begin" in body:
             return None
-        rows = [row for row in _split(body, frozenset(("\\\\",)))[0] if row]
-        cells = [[self.answer(cell, depth + 2) for cell in _split(row, frozenset(("&",)))[0]] for row in rows]
+        rows = [row for row in split(body, frozenset(("\\\\",)))[0] if row]
+        cells = [[self.answer(cell, depth + 2) for cell in split(row, frozenset(("&",)))[0]] for row in rows]
         return [_MATRICES[environment], *cells]
 
     # ---- relations --------------------------------------------------------------------------------------------------
 
     def _relation(self, tokens: list[str], depth: int) -> Key | None:
-        sides, operators = _split(tokens, _RELATIONS)
+        sides, operators = split(tokens, _RELATIONS)
         if not operators or not all(sides):
             return None
         if len(operators) == 1:
@@ -189,7 +188,7 @@ class _ShapeReader:
         if operator not in ("=", "<", ">", "\\le", "\\ge", "\\ne"):
             return None
         if any(
-            len(_split(side, frozenset((",",)))[0]) > 1 or "\\pm" in side or "\\mp" in side for side in (left, right)
+            len(split(side, frozenset((",",)))[0]) > 1 or "\\pm" in side or "\\mp" in side for side in (left, right)
         ):
             return None
         if operator in ("<", "\\le"):
@@ -204,26 +203,26 @@ class _ShapeReader:
             solutions = [
                 [name, solution]
                 for name in sorted(difference.symbols)
-                if (solution := _solve(difference, name)) is not None
+                if (solution := solve(difference, name)) is not None
             ]
             if solutions and operator == "=":
                 return ["named", solutions]
-            return ["relation", operator, *_up_to_factor(difference, signed=False)]
+            return ["relation", operator, *up_to_factor(difference, signed=False)]
         except Unreadable:
             return None
 
     def _solved_inequality(self, difference: Node, operator: str) -> Key:
         if len(difference.symbols) == 1:
             (name,) = difference.symbols
-            bound = _solve(difference, name)
+            bound = solve(difference, name)
             if bound is not None and bound[:2] in ("q:", "n:"):
-                rises = _slope(difference, name)
+                rises = slope(difference, name)
                 if rises is not None:
                     strict = "<" if operator == ">" else "\\le"
                     ends = (strict, "<") if rises else ("<", strict)
                     bounds = [bound, "n:infinity"] if rises else ["n:-infinity", bound]
                     return _named(name, [_INTERVALS[ends], *bounds])
-        return ["relation", operator, *_up_to_factor(difference, signed=True)]
+        return ["relation", operator, *up_to_factor(difference, signed=True)]
 
     # ---- leaves -----------------------------------------------------------------------------------------------------
 
@@ -254,72 +253,6 @@ class _ShapeReader:
         except Unreadable:
             self.spelled = True
             return "m:" + join(tokens)
-
-
-# ---- solving --------------------------------------------------------------------------------------------------------
-
-
-def _solve(difference: Node, name: str) -> str | None:
-    """The key of the value of a symbol that makes `difference` zero, if it is linear in the symbol."""
-    if _inside_function(difference, name):
-        return None
-    solutions = []
-    for kind in evaluate.POINTS:
-        at = evaluate.point(difference.symbols, kind)
-        try:
-            start, one, two = (evaluate.evaluate(difference, {**at, name: Fraction(x)}, kind) for x in (0, 1, 2))
-        except evaluate.TooLarge:
-            if not kind.startswith("far"):
-                return None
-            solutions.append(evaluate.OUT_OF_REACH)
-            continue
-        except Unreadable:
-            return None
-        slope, again = evaluate.difference(one, start), evaluate.difference(two, one)
-        if slope == 0 or evaluate.difference(slope, again) != 0:
-            return None
-        solutions.append(evaluate.format_value(evaluate.difference(Fraction(0), evaluate.quotient(start, slope))))
-    if len(difference.symbols) == 1 and len(set(solutions)) > 1:
-        return None
-    return evaluate.join_values(solutions)
-
-
-def _slope(difference: Node, name: str) -> bool | None:
-    """Whether a linear `difference` rises with the symbol; None if it is not real."""
-    one, zero = (evaluate.evaluate(difference, {name: Fraction(x)}, "positive") for x in (1, 0))
-    slope = evaluate.difference(one, zero)
-    return None if getattr(slope, "imag", 0) else bool(slope.real > 0)
-
-
-def _up_to_factor(difference: Node, *, signed: bool) -> list[str]:
-    """Keys of the ratios of the values at several points: the same for every constant multiple (positive if signed)."""
-    values: list[Any] = []
-    for kind in evaluate.POINTS:
-        at = evaluate.point(difference.symbols, kind)
-        try:
-            values.append(evaluate.evaluate(difference, at, kind))
-        except evaluate.TooLarge:
-            if not kind.startswith("far"):
-                raise
-            values.append(None)
-    shifted = {name: value * Fraction(9, 8) for name, value in evaluate.point(difference.symbols, "positive").items()}
-    values.append(evaluate.evaluate(difference, shifted, "positive"))
-    if values[0] == 0:
-        raise Unreadable
-    unit = abs(values[0]) if signed else values[0]
-    return [
-        evaluate.OUT_OF_REACH if value is None else evaluate.format_value(evaluate.quotient(value, unit))
-        for value in values
-    ]
-
-
-def _inside_function(tree: Node, name: str) -> bool:
-    """Whether a symbol stands inside something that is not linear by itself, so that solving would be guessing."""
-    if tree.kind in ("floor", "ceil", "factorial", "binomial", "abs", "root", "function"):
-        return name in tree.symbols
-    if tree.kind == "power" and name in tree.symbols:
-        return True
-    return any(_inside_function(part, name) for part in tree.parts)
 
 
 # ---- tokens ---------------------------------------------------------------------------------------------------------
@@ -354,56 +287,20 @@ def _between(sides: list[list[str]], operators: list[str], keys: list[Key]) -> K
 
 def _name_of(relation: list[str]) -> str | None:
     """The name in a relation that gives one a value: its left side."""
-    sides, operators = _split(relation, _RELATIONS)
+    sides, operators = split(relation, _RELATIONS)
     return _name(sides[0]) if operators == ["="] else None
 
 
 def _name(tokens: list[str]) -> str | None:
     """The spelling of a side that is nothing but a name: x, x_1, f(x), (x,y)."""
-    if len(tokens) > 2 and (tokens[0], tokens[-1]) == ("(", ")") and _encloses(tokens):
-        parts = [_name(part) for part in _split(tokens[1:-1], frozenset((",",)))[0]]
+    if len(tokens) > 2 and (tokens[0], tokens[-1]) == ("(", ")") and encloses(tokens):
+        parts = [_name(part) for part in split(tokens[1:-1], frozenset((",",)))[0]]
         return f"({','.join(part for part in parts if part)})" if len(parts) > 1 and all(parts) else None
     try:
         tree = read_expression(tokens)
     except Unreadable:
         return None
     return tree.name if tree.kind == "symbol" else None
-
-
-def _trim(tokens: list[str]) -> list[str]:
-    while tokens and tokens[0] == " ":
-        tokens = tokens[1:]
-    while tokens and tokens[-1] == " ":
-        tokens = tokens[:-1]
-    return tokens
-
-
-def _split(tokens: list[str], separators: frozenset[str]) -> tuple[list[list[str]], list[str]]:
-    """Split at separators outside all brackets; their kinds may differ, as those of a half-open interval do."""
-    parts: list[list[str]] = [[]]
-    found: list[str] = []
-    level = 0
-    for token in tokens:
-        if token in _OPENING:
-            level += 1
-        elif token in _CLOSING:
-            level = max(level - 1, 0)
-        if level == 0 and token in separators:
-            parts.append([])
-            found.append(token)
-        else:
-            parts[-1].append(token)
-    return [_trim(part) for part in parts], found
-
-
-def _encloses(tokens: list[str]) -> bool:
-    """Whether the first and the last token are partners."""
-    level = 0
-    for index, token in enumerate(tokens):
-        level += (token in _OPENING) - (token in _CLOSING)
-        if level <= 0 and index < len(tokens) - 1:
-            return False
-    return level == 0
 
 
 def _flatten(keys: list[Key]) -> list[Key]:
