@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    AutoTokenizer,
     Cache,
     GenerationConfig,
     LogitsProcessor,
@@ -20,19 +21,23 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from seed_grpo.engines.generation_config import end_token_ids
 from seed_grpo.engines.sampling import Generated, Sampling
 from seed_grpo.errors import SeedGrpoError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class _Sampler(LogitsProcessor):
     """Chooses each row's token and keeps its log-probability; generate() then takes the token that it marks.
 
     The log-probability is what the trainer computes: at the sampling temperature, over the whole vocabulary. A token is
-    drawn with one random number a row, by the cumulated probabilities; torch.multinomial draws one a row and token.
+    drawn with one random number per row, by the cumulated probabilities; torch.multinomial draws one per row and token.
 
     Args:
         sampling: how to choose.
-        generators: one for all rows, or one a row, so that a row does not depend on its neighbours.
+        generators: one for all rows, or one per row, so that a row does not depend on its neighbours.
     """
 
     def __init__(self, sampling: Sampling, generators: Sequence[torch.Generator]) -> None:
@@ -82,6 +87,8 @@ class _Abort(StoppingCriteria):
 class HFEngine:
     """A causal language model that answers batches of token ids.
 
+    `Sampling.stop` is left to the caller, who has the text.
+
     Args:
         model: the model, in evaluation mode.
         eos_token_ids: any of these ends a response.
@@ -93,27 +100,44 @@ class HFEngine:
         self, model: PreTrainedModel, eos_token_ids: Sequence[int], pad_token_id: int, max_batch: int = 1024
     ) -> None:
         self.model = model.eval()
+        self.eos_token_ids = list(eos_token_ids)
         # A model folder may carry sampling defaults of its own (Qwen's repetition penalty): only ours count.
         self.model.generation_config = GenerationConfig(
-            eos_token_id=list(eos_token_ids), pad_token_id=pad_token_id, bos_token_id=None
+            eos_token_id=self.eos_token_ids or None, pad_token_id=pad_token_id, bos_token_id=None
         )
-        self._eos = torch.tensor(list(eos_token_ids))
+        self._eos = torch.tensor(self.eos_token_ids, dtype=torch.long)
         self._pad = pad_token_id
         self._max_batch = max_batch
-        self._parameters = dict(model.named_parameters(remove_duplicate=False))
-        # Only of attention over everything it is sure that a cache can be handed on row by row.
+        # A cache can be handed on row by row for certain only if every layer attends to everything.
         layers = getattr(model.config.get_text_config(decoder=True), "layer_types", None) or ["full_attention"]
         self._shares_prompts = set(layers) == {"full_attention"}
 
     @classmethod
-    def from_folder(cls, path: str, *, dtype: str = "float32", max_batch: int = 1024, **kwargs: Any) -> HFEngine:
-        """Load a model folder and the ids that end its responses."""
-        from transformers import AutoTokenizer
+    def from_folder(
+        cls,
+        path: str,
+        *,
+        tokenizer: Any = None,
+        dtype: str = "float32",
+        device: str = "cpu",
+        max_batch: int = 1024,
+        **kwargs: Any,
+    ) -> Self:
+        """Load a model, and the ids that end its responses.
 
-        tokenizer = AutoTokenizer.from_pretrained(path, **kwargs)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), **kwargs)
-        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        return cls(model, end_token_ids(path, tokenizer), pad, max_batch)
+        Args:
+            path: a folder, or owner/name on the hub.
+            tokenizer: the model's; None: it is loaded here.
+            dtype: a torch dtype by name; `auto`: what the model was saved in.
+            device: where it computes.
+            max_batch: rows decoded at once.
+            kwargs: passed to transformers for model and tokenizer alike (`revision`, `trust_remote_code`).
+        """
+        tokenizer = tokenizer or AutoTokenizer.from_pretrained(path, **kwargs)
+        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, **kwargs)
+        ends = end_token_ids(path, tokenizer, kwargs.get("revision"))
+        pad = next((token for token in (tokenizer.pad_token_id, *ends) if token is not None), 0)
+        return cls(model.to(device), ends, pad, max_batch)
 
     def generate(
         self,
@@ -129,8 +153,8 @@ class HFEngine:
         Args:
             prompts: token ids, none empty.
             sampling: shared by all rows.
-            seed: of this call's random numbers; None: torch's own go on.
-            row_seeds: a seed a prompt instead, so that a response does not depend on what shares its batch.
+            seed: of this call's random numbers; None: torch's own are used.
+            row_seeds: a seed per prompt instead, so that a response does not depend on what shares its batch.
             abort: when set from another thread, decoding stops after the current token.
         """
         abort = abort or threading.Event()
@@ -181,7 +205,7 @@ class HFEngine:
         return input_ids, attention_mask
 
     def _prompt_cache(self, input_ids_PT: torch.Tensor, mask_PT: torch.Tensor, prompt_of_row: list[int]) -> Cache:
-        """Keys and values of all prompts but their last token, computed once a prompt, laid out for the rows."""
+        """Keys and values of all prompts but their last token, computed once per prompt, laid out for the rows."""
         # generate() knows each model's positions and kind of cache; the token that it adds is not in the cache.
         output = self.model.generate(
             input_ids=input_ids_PT[:, :-1],
@@ -206,40 +230,9 @@ class HFEngine:
             responses.append(Generated(tokens[:length], log_probs[:length], aborted))
         return responses
 
-    @torch.no_grad()
-    def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
-        """Overwrite parameters by name, in place.
-
-        Raises:
-            SeedGrpoError: a name that the model does not have, or a tensor of another shape.
-        """
-        for name, tensor in weights.items():
-            parameter = self._parameters.get(name)
-            if parameter is None or parameter.shape != tensor.shape:
-                raise SeedGrpoError(
-                    f"The weight {name!r} of shape {tuple(tensor.shape)} does not fit the rollout's model.",
-                    "train and roll out the same model.",
-                )
-            parameter.copy_(tensor)
-
-    def parameter_names(self) -> set[str]:
-        """The parameters that a complete update must hold, tied ones by each of their names."""
-        return set(self._parameters)
-
 
 def _distinct(prompts: Sequence[Sequence[int]]) -> tuple[list[Sequence[int]], list[int]]:
     """The different prompts, and which of them each row has."""
     place: dict[tuple[int, ...], int] = {}
     prompt_of_row = [place.setdefault(tuple(prompt), len(place)) for prompt in prompts]
     return list(place), prompt_of_row
-
-
-def end_token_ids(path: str, tokenizer: Any) -> list[int]:
-    """The token ids that end a response of this model: the tokenizer's, and those of its generation config."""
-    ends = {tokenizer.eos_token_id}
-    try:
-        configured = GenerationConfig.from_pretrained(path).eos_token_id
-    except OSError:
-        configured = None
-    ends.update(configured if isinstance(configured, list) else [configured])
-    return sorted(token for token in ends if token is not None)

@@ -1,19 +1,28 @@
-"""How to decode, and what a decoded response is."""
+"""How to decode, and what a decoded response is. Loads nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to decode; a temperature of 0 is greedy. `top_k` of 0 or −1 keeps every token."""
+    """How to decode.
+
+    Attributes:
+        max_tokens: tokens per response at most.
+        temperature: 0 is greedy.
+        top_p: the smallest set of tokens with this probability is sampled from; 1 keeps every token.
+        top_k: so many tokens are sampled from; 0 and −1 keep every token.
+        stop: strings that end a response and belong to it. The caller of an engine that returns token ids looks for
+            them in the text.
+    """
 
     max_tokens: int
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = -1
+    stop: tuple[str, ...] = ()
 
     @property
     def greedy(self) -> bool:
@@ -28,10 +37,8 @@ class Generated:
         token_ids: its tokens, with the end-of-sequence token where it ended.
         log_probs: the log-probability of each token.
         aborted: whether decoding was stopped before the response was complete.
-        extra_fields: what verl's servers report beside, such as the version of the weights.
     """
 
     token_ids: list[int]
     log_probs: list[float]
     aborted: bool
-    extra_fields: dict[str, Any] = field(default_factory=dict)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seed_grpo.engines.sampling import Sampling
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.evaluation.backends import Backend, Request, Sampling
+from seed_grpo.evaluation.backends import Backend, Request
 from seed_grpo.evaluation.problems import Benchmark
 from seed_grpo.evaluation.responses import GREEDY, Key, ResponseFile
 from seed_grpo.evaluation.summarize import summarize
@@ -72,7 +73,7 @@ class Settings:
 
     def sampling(self, stop: tuple[str, ...], greedy: bool) -> Sampling:
         if greedy:
-            return Sampling(self.max_tokens, stop=stop)
+            return Sampling(self.max_tokens, temperature=0.0, stop=stop)
         temperature = 1.0 if self.temperature is None else self.temperature
         return Sampling(self.max_tokens, temperature, self.top_p, self.top_k, stop)
 

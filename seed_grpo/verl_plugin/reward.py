@@ -13,7 +13,7 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from seed_grpo.engines.hf import end_token_ids
+from seed_grpo.engines.generation_config import end_token_ids
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.meaning.scoring import score_response
 from seed_grpo.method.settings import MethodSettings

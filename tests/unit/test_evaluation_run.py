@@ -202,14 +202,15 @@ def test_row_seeds_sample_from_the_model_s_distribution(model: Path) -> None:
 
 
 def test_a_prompt_that_fills_the_context_is_counted_as_cut_off(tmp_path: Path) -> None:
-    from seed_grpo.evaluation.backends import Request, Sampling
+    from seed_grpo.engines.sampling import Sampling
+    from seed_grpo.evaluation.backends import Request
     from seed_grpo.evaluation.backends.hf import HFBackend
     from seed_grpo.quickstart.model import build_model
 
     build_model(tmp_path, hidden_size=32, layers=1, max_length=16)
     backend = HFBackend(str(tmp_path), device="cpu")
     requests = [Request("x" * 20, 0), Request("x" * 14, 1), Request("x" * 4, 2)]
-    found = dict(backend.complete(requests, Sampling(8)))
+    found = dict(backend.complete(requests, Sampling(8, 0.0)))
     assert (found[0].text, found[0].truncated, found[0].tokens) == ("", True, 0)
     assert found[1].tokens is not None
     assert found[1].tokens <= 2

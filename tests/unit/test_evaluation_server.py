@@ -22,8 +22,9 @@ from typer.testing import CliRunner
 from seed_grpo.cli import app
 from seed_grpo.data.prepare import Options, plan, prepare
 from seed_grpo.data.templates import get_template
+from seed_grpo.engines.sampling import Sampling
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.evaluation.backends import Completion, Request, Sampling
+from seed_grpo.evaluation.backends import Completion, Request
 from seed_grpo.evaluation.backends.openai import OpenAIBackend
 
 Handler = BaseHTTPRequestHandler
@@ -123,7 +124,7 @@ def body(content: Any) -> Reply:
     return lambda handler, request: send(handler, content)
 
 
-def ask(url: str, requests: int = 1, sampling: Sampling = Sampling(8), **options: Any) -> dict[int, Completion]:
+def ask(url: str, requests: int = 1, sampling: Sampling = Sampling(8, 0.0), **options: Any) -> dict[int, Completion]:
     settings = {"first_pause": 0.01, "timeout": 1.0, **options}
     backend = OpenAIBackend(url, "m", **settings)
     return dict(backend.complete([Request(f"{i}+{i}=", i) for i in range(requests)], sampling))
@@ -225,7 +226,7 @@ class TestRequests:
     )
     def test_stop_strings(self, reply: dict[str, Any], text: str) -> None:
         with serve(body(reply)) as (url, _):
-            found = ask(url, sampling=Sampling(8, stop=("</answer>",)))[0]
+            found = ask(url, sampling=Sampling(8, 0.0, stop=("</answer>",)))[0]
         assert (found.text, found.truncated) == (text, False)
 
     def test_several_at_once_and_each_to_its_own(self) -> None:
@@ -380,12 +381,12 @@ def test_transformers_serve(tmp_path: Path) -> None:
                 time.sleep(0.5)
         backend = OpenAIBackend(f"http://127.0.0.1:{port}/v1", str(model), concurrency=2, timeout=120)
         requests = [Request(f"{a}+{a}=", a) for a in range(6)]
-        served = dict(backend.complete(requests, Sampling(8)))
+        served = dict(backend.complete(requests, Sampling(8, 0.0)))
     finally:
         server.terminate()
         server.wait(30)
         log.close()
-    ours = dict(HFBackend(str(model), device="cpu").complete(requests, Sampling(8)))
+    ours = dict(HFBackend(str(model), device="cpu").complete(requests, Sampling(8, 0.0)))
     assert {i: served[i].text for i in served} == {i: ours[i].text for i in ours}
     # transformers counts a response that ends with its last allowed token as cut off, too.
     assert all(served[i].truncated or not ours[i].truncated for i in ours)

@@ -13,6 +13,7 @@ from seed_grpo.engines.hf import HFEngine, _Sampler
 from seed_grpo.engines.sampling import Sampling
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.quickstart.model import build_model
+from seed_grpo.verl_plugin.cpu.engine import TrainedEngine
 
 PROMPTS = [[49, 50, 51], [60, 61, 62, 63, 64, 65, 66], [70]]
 
@@ -76,7 +77,7 @@ def test_a_prompt_computed_once_is_answered_as_if_computed_each_time(engine: HFE
     """In groups, in any order, beside prompts of other lengths and of one token; by the same random numbers."""
     rows = [PROMPTS[i] for i in (0, 0, 1, 2, 1, 0, 2, 2)]
     shared = engine.generate(rows, sampling, seed=11)
-    alone = HFEngine(engine.model, engine._eos.tolist(), engine._pad)
+    alone = HFEngine(engine.model, engine.eos_token_ids, engine._pad)
     alone._shares_prompts = False
     for one, other in zip(shared, alone.generate(rows, sampling, seed=11), strict=True):
         assert one.token_ids == other.token_ids
@@ -110,7 +111,7 @@ def test_no_token_without_probability_is_drawn(engine: HFEngine) -> None:
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_model_that_computes_no_numbers_is_reported(tmp_path: Path, temperature: float, bad: float) -> None:
     build_model(tmp_path, seed=3, hidden_size=32, layers=2)
-    broken = HFEngine.from_folder(str(tmp_path))
+    broken = TrainedEngine.from_folder(str(tmp_path))
     broken.load_weights({"model.norm.weight": torch.full((32,), bad)})
     with pytest.raises(SeedGrpoError, match="not numbers"):
         broken.generate(PROMPTS, Sampling(4, temperature), seed=0)
@@ -126,7 +127,7 @@ def test_a_seed_repeats_and_another_does_not(engine: HFEngine) -> None:
 
 def test_a_response_ends_at_the_end_token_and_keeps_it(engine: HFEngine) -> None:
     responses = engine.generate([PROMPTS[2]] * 64, Sampling(150, 2.0), seed=4)
-    end = engine._eos.tolist()
+    end = engine.eos_token_ids
     ended = [response for response in responses if response.token_ids[-1] in end]
     assert ended, "nothing ended: the test shows nothing"
     for response in responses:
@@ -135,7 +136,7 @@ def test_a_response_ends_at_the_end_token_and_keeps_it(engine: HFEngine) -> None
 
 
 def test_more_rows_than_fit_at_once_are_split(engine: HFEngine, tmp_path: Path) -> None:
-    small = HFEngine(engine.model, engine._eos.tolist(), engine._pad, max_batch=2)
+    small = HFEngine(engine.model, engine.eos_token_ids, engine._pad, max_batch=2)
     whole = engine.generate(PROMPTS, Sampling(6, 0.0))
     assert [r.token_ids for r in small.generate(PROMPTS, Sampling(6, 0.0))] == [r.token_ids for r in whole]
 
@@ -153,8 +154,8 @@ def test_abort_stops_in_mid_response(engine: HFEngine) -> None:
 
 def test_new_weights_count_from_the_next_call(engine: HFEngine, tmp_path: Path) -> None:
     build_model(tmp_path, seed=9, hidden_size=32, layers=2)
-    other = HFEngine.from_folder(str(tmp_path))
-    fresh = HFEngine.from_folder(str(tmp_path))
+    other = TrainedEngine.from_folder(str(tmp_path))
+    fresh = TrainedEngine.from_folder(str(tmp_path))
     fresh.load_weights(dict(engine.model.named_parameters(remove_duplicate=False)))
     assert [r.token_ids for r in fresh.generate(PROMPTS, Sampling(8, 0.0))] == [
         r.token_ids for r in engine.generate(PROMPTS, Sampling(8, 0.0))

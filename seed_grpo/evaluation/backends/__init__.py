@@ -11,16 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """How to decode; a temperature of 0 is greedy. `top_k` of −1 keeps every token."""
-
-    max_tokens: int
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = -1
-    stop: tuple[str, ...] = ()
+from seed_grpo.engines.sampling import Sampling
 
 
 @dataclass(frozen=True)

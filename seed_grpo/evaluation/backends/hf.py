@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+from seed_grpo.engines.sampling import Sampling
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.evaluation.backends import Completion, Request, Sampling, cut_at_stop
+from seed_grpo.evaluation.backends import Completion, Request, cut_at_stop
 from seed_grpo.evaluation.fingerprint import model_fingerprint
 
 
@@ -34,9 +36,9 @@ class HFBackend:
     ) -> None:
         try:
             import torch
-            from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers import AutoTokenizer
 
-            from seed_grpo.engines.hf import HFEngine, end_token_ids
+            from seed_grpo.engines.hf import HFEngine
         except ImportError as error:
             raise SeedGrpoError(f"The backend hf needs {error.name}.", "pip install 'seed-grpo[eval]'") from error
         if device == "auto":
@@ -47,17 +49,16 @@ class HFBackend:
             raise UsageError(f"Unknown dtype {dtype!r}.", "choose one of auto, float32, bfloat16, float16.")
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
-            loaded: Any = AutoModelForCausalLM.from_pretrained(model, revision=revision, dtype=dtype)
-            loaded.to(device)
+            self._engine = HFEngine.from_folder(
+                model, tokenizer=self._tokenizer, dtype=dtype, device=device, max_batch=batch_size, revision=revision
+            )
         except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).strip().split("\n")[0][:200]
             raise SeedGrpoError(
                 f"The model {model} cannot be loaded ({reason}).", "check --model and --revision."
             ) from error
-        pad = self._tokenizer.pad_token_id
-        ends = end_token_ids(model, self._tokenizer)
-        self._engine = HFEngine(loaded, ends, pad if pad is not None else ends[0], batch_size)
-        self._ends = set(ends)
+        loaded = self._engine.model
+        self._ends = set(self._engine.eos_token_ids)
         self._context = getattr(loaded.config, "max_position_embeddings", None)
         self.batch_size = batch_size
         self._about = {
@@ -70,8 +71,6 @@ class HFBackend:
         }
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
-        from seed_grpo.engines.sampling import Sampling as EngineSampling
-
         prompts = [self._tokenizer.encode(request.prompt) for request in requests]
         room = [self._room(prompt, sampling.max_tokens) for prompt in prompts]
         open_rows = [row for row, tokens in enumerate(room) if tokens > 0]
@@ -82,7 +81,7 @@ class HFBackend:
             return
         generated = self._engine.generate(
             [prompts[row] for row in open_rows],
-            EngineSampling(max(room[row] for row in open_rows), sampling.temperature, sampling.top_p, sampling.top_k),
+            replace(sampling, max_tokens=max(room[row] for row in open_rows)),
             row_seeds=[requests[row].seed for row in open_rows],
         )
         for row, response in zip(open_rows, generated, strict=True):

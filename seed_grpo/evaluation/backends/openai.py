@@ -12,8 +12,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from seed_grpo.engines.sampling import Sampling
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.evaluation.backends import Completion, Request, Sampling, cut_at_stop
+from seed_grpo.evaluation.backends import Completion, Request, cut_at_stop
 
 if TYPE_CHECKING:
     import httpx

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from seed_grpo.engines.sampling import Sampling
 from seed_grpo.errors import SeedGrpoError
-from seed_grpo.evaluation.backends import Completion, Request, Sampling
+from seed_grpo.evaluation.backends import Completion, Request
 from seed_grpo.evaluation.fingerprint import model_fingerprint
 
 

@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from seed_grpo.engines.sampling import Generated, Sampling
@@ -31,6 +31,13 @@ def server_name(replica_rank: int) -> str:
     return f"{HF_ROLLOUT}_server_{replica_rank}"
 
 
+@dataclass(frozen=True)
+class Served(Generated):
+    """A response with what verl's servers report about it, such as the version of the weights."""
+
+    extra_fields: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass
 class _Request:
     prompt_ids: list[int]
@@ -48,7 +55,7 @@ class HFServer:
     def __init__(self, config: Any, model_config: Any, replica_rank: int) -> None:
         from verl.utils.config import omega_conf_to_dataclass
 
-        from seed_grpo.engines.hf import HFEngine
+        from seed_grpo.verl_plugin.cpu.engine import TrainedEngine
         from seed_grpo.verl_plugin.cpu.worker import set_torch_threads
 
         set_torch_threads(share=2)  # the trainer stores responses while the next ones are decoded
@@ -56,7 +63,7 @@ class HFServer:
         self.model_config: HFModelConfig = omega_conf_to_dataclass(model_config)
         self.replica_rank = replica_rank
         self.global_steps: int | None = None
-        self._engine = HFEngine.from_folder(
+        self._engine = TrainedEngine.from_folder(
             self.model_config.local_path,
             dtype=self.config.dtype,
             max_batch=self.config.max_num_seqs,
@@ -106,19 +113,19 @@ class HFServer:
 
     async def generate_batch(
         self, prompts: list[list[int]], sampling_params: dict[str, Any], n: int = 1
-    ) -> list[Generated]:
+    ) -> list[Served]:
         """`n` responses per prompt, prompt by prompt: len(prompts) × n responses in all."""
         sampling = self._sampling(max(prompts, key=len), sampling_params)
         rows = [prompt for prompt in prompts for _ in range(n)]
         if not await self._admitted():
-            return [Generated([], [], aborted=True) for _ in rows]
+            return [Served([], [], aborted=True) for _ in rows]
         self._in_flight += 1
         try:
             responses = await self._decode(rows, sampling)
         finally:
             self._in_flight -= 1
         version = dict.fromkeys(("global_steps", "min_global_steps", "max_global_steps"), self.global_steps)
-        return [replace(response, extra_fields=version) for response in responses]
+        return [Served(r.token_ids, r.log_probs, r.aborted, version) for r in responses]
 
     async def _admitted(self) -> bool:
         """Wait until the server accepts requests; False if it rejects them instead."""
