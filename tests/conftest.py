@@ -38,7 +38,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def quickstart_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The quickstart's model and data, warm-started just far enough that right and wrong answers are mixed."""
-    from seed_grpo.data.arithmetic import write_parquet
+    from seed_grpo.quickstart.data import write_sums
     from seed_grpo.quickstart.model import build_model
     from seed_grpo.quickstart.warm_start import warm_start
 
@@ -46,7 +46,7 @@ def quickstart_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build_model(folder / "model", seed=1)
     warm_start(folder / "model", seed=1, target=0.3)
     for split in ("train", "test"):
-        write_parquet(folder / "data" / f"arithmetic_{split}.parquet", split)
+        write_sums(folder / "data" / f"arithmetic_{split}.parquet", split)
     return folder
 
 

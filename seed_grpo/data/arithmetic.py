@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from pathlib import Path
 
 LEVELS = (1, 2, 3)
 SPLITS = {"test": 258, "dev": 129, "warm_start": 2001, "train": 1392}
@@ -58,13 +57,3 @@ def _level(a: int, b: int) -> int:
     if a < 10 or b < 10:
         return 1
     return 3 if a % 10 + b % 10 > 9 else 2
-
-
-def write_parquet(path: Path, split: str) -> None:
-    """Write a split as rows of verl's data set, without a manifest (`seed-grpo data prepare` writes one, too)."""
-    from seed_grpo.data.prepare import Options, made_here, write_rows
-    from seed_grpo.data.registry import DATASETS
-    from seed_grpo.data.templates import get_template
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_rows(path, made_here(split), DATASETS["arithmetic"], split, Options(get_template("none")))

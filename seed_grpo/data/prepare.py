@@ -1,24 +1,22 @@
-"""Data sets as verl reads them: one parquet file each, and beside it a manifest of where its rows come from."""
+"""Data sets as verl reads them: one parquet file each, and next to it a manifest of where its rows come from."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from seed_grpo.data import arithmetic
+from seed_grpo.data.manifest import read_manifest, write_manifest
 from seed_grpo.data.overlap import Overlap, drop_overlap
+from seed_grpo.data.parquet import Layout, write_rows
 from seed_grpo.data.registry import TEST, Dataset, describe, exactly, get_dataset
 from seed_grpo.data.rows import Record, choose_columns, to_records
-from seed_grpo.data.sources import BadRow, RawTable, check_bad_rows, looks_local, read_hub, read_local, sha256
+from seed_grpo.data.sources import BadRow, check_bad_rows, looks_local, read_hub, read_local, sha256
 from seed_grpo.data.templates import PASS_THROUGH, Template, get_template
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.runs.files import replace_file
-
-MANIFEST_SUFFIX = ".manifest.json"
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,14 @@ class Request:
     @property
     def is_test(self) -> bool:
         return (self.split or self.dataset.splits[0]) == TEST
+
+    @property
+    def expected_rows(self) -> list[range]:
+        """The numbers of rows that are right; a file that names no split may hold any split, or all of them."""
+        rows = self.dataset.rows
+        if self.split is not None:
+            return [rows[self.split]]
+        return [*rows.values(), exactly(sum(each.start for each in rows.values()))]
 
 
 @dataclass(frozen=True)
@@ -128,140 +134,116 @@ def prepare(
     return [_prepare_one(request, folder, options, [folder, *map(Path, against)]) for request in requests]
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest beside a parquet file; empty where there is none."""
-    manifest = path.with_name(path.stem + MANIFEST_SUFFIX)
-    if not manifest.is_file():
-        return {}
-    try:
-        return json.loads(manifest.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SeedGrpoError(f"{manifest} is not JSON.", "prepare the data again.") from error
+@dataclass(frozen=True)
+class _Problems:
+    """The problems of a request, before they are compared with the test sets.
+
+    Attributes:
+        records: the problems.
+        columns: the column of each role; none for what is made here.
+        bad: rows that cannot be used.
+        other_levels: rows left out for their level.
+        origin: where they come from.
+    """
+
+    records: list[Record]
+    columns: dict[str, str]
+    bad: list[BadRow]
+    other_levels: int
+    origin: dict[str, Any]
 
 
 def _prepare_one(request: Request, folder: Path, options: Options, test_folders: Sequence[Path]) -> Prepared:
-    dataset, split = request.dataset, request.split or "unnamed"
-    table = _read(request)
-    columns: dict[str, str] = {}
-    bad: list[BadRow] = []
-    other_levels = 0
-    if request.source is None:
-        records = made_here(split)
-    else:
-        if not table.rows:
-            check_bad_rows(table.bad, skip=False)
-            raise SeedGrpoError(f"{request.source} has no rows.", "check the source.")
-        columns = choose_columns(table.columns(), options.columns, request.source)
-        records, bad, other_levels = to_records(table.rows, columns, dataset, split)
-    bad = [*table.bad, *bad]
-    check_bad_rows(bad, options.skip_bad_rows)
-
+    problems = _read(request, options)
+    check_bad_rows(problems.bad, options.skip_bad_rows)
+    records = problems.records
     tests: dict[str, list[str]] = {}
     overlaps: list[Overlap] = []
     if not request.is_test:
         tests = prepared_tests(test_folders)
         records, overlaps = drop_overlap(records, tests)
     if not records:
-        raise SeedGrpoError(f"Of {request.source or dataset.name} no row is left.", "check the source and the filters.")
-
-    warnings = _warnings(request, len(records), bad, overlaps, tests)
-    expected = _expected(request)
-    complete = any(len(records) in rows for rows in expected)
-    if not complete and (options.strict or table.origin.get("kind") == "hub"):
+        raise SeedGrpoError(
+            f"No row of {request.source or request.dataset.name} is left.", "check the source and the filters."
+        )
+    warnings = _warnings(request, len(records), problems.bad, overlaps, tests)
+    complete = any(len(records) in rows for rows in request.expected_rows)
+    if not complete and (options.strict or problems.origin.get("kind") == "hub"):
         raise SeedGrpoError(warnings[0], "check the source and its revision.")
 
     path = folder / f"{request.name}.parquet"
-    write_rows(path, records, dataset, split, options)
+    layout = Layout(request.dataset.name, request.split or "unnamed", options.template, options.prompt_format)
+    write_rows(path, records, layout)
     manifest = {
-        "dataset": dataset.name,
-        "split": split,
+        "dataset": layout.dataset,
+        "split": layout.split,
         "test": request.is_test,
         "file": path.name,
         "rows": len(records),
-        "expected_rows": " or ".join(map(describe, expected)),
+        "expected_rows": " or ".join(map(describe, request.expected_rows)),
         "complete": complete,
         "sha256": sha256(path),
-        "source": table.origin,
-        "columns": columns,
-        "template": options.template.name,
-        "prompt_format": options.prompt_format,
-        # What the run must set as custom_chat_template for the model to see the template's very bytes.
-        "chat_template": PASS_THROUGH if options.prompt_format == "text" else None,
-        "answer_template": options.template.answer_template,
-        "left_out": {
-            "bad_rows": len(bad),
-            "other_levels": other_levels,
-            "overlap_exact": sum(overlap.how == "exact" for overlap in overlaps),
-            "overlap_normalized": sum(overlap.how == "normalized" for overlap in overlaps),
-        },
-        "compared_with": {name: len(problems) for name, problems in tests.items()},
-        "overlap": [asdict(overlap) for overlap in overlaps],
-        "bad_rows": [asdict(row) for row in bad],
+        **_origin(problems, options),
+        **_left_out(problems, overlaps, tests),
         "seed_grpo_version": version("seed-grpo"),
     }
-    _write_json(path.with_name(path.stem + MANIFEST_SUFFIX), manifest)
+    write_manifest(path, manifest)
     return Prepared(path, manifest, warnings)
+
+
+def _read(request: Request, options: Options) -> _Problems:
+    """The problems of a request's source."""
+    if request.source is None:
+        origin = {"kind": "made here", "module": "seed_grpo.data.arithmetic"}
+        return _Problems(made_here(request.split or "unnamed"), {}, [], 0, origin)
+    if looks_local(request.source):
+        table = read_local(request.source, request.dataset, request.split)
+    else:
+        assert request.split is not None
+        table = read_hub(request.source, request.revision, request.dataset, request.split)
+    if not table.rows:
+        check_bad_rows(table.bad, skip=False)
+        raise SeedGrpoError(f"{request.source} has no rows.", "check the source.")
+    named = {role: column for role, column in options.columns.items() if column is not None}
+    columns = choose_columns(table.columns(), {**request.dataset.columns, **named}, request.source)
+    records, bad, other_levels = to_records(table.rows, columns, request.dataset, request.split or "unnamed")
+    return _Problems(records, columns, [*table.bad, *bad], other_levels, table.origin)
 
 
 def made_here(split: str) -> list[Record]:
     """The quickstart's sums as records."""
-    from seed_grpo.data.arithmetic import problems
-
     return [
-        Record(f"arithmetic/{split}/{index}", sum_.problem, (sum_.answer,), float(sum_.level))
-        for index, sum_ in enumerate(problems(split))
+        Record(f"arithmetic/{split}/{index}", each.problem, (each.answer,), float(each.level))
+        for index, each in enumerate(arithmetic.problems(split))
     ]
 
 
-def write_rows(path: Path, records: Sequence[Record], dataset: Dataset, split: str, options: Options) -> None:
-    """Write verl's columns with the same types for every data set, so that verl can join several files."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _origin(problems: _Problems, options: Options) -> dict[str, Any]:
+    """The manifest's part on source and prompts."""
+    return {
+        "source": problems.origin,
+        "columns": problems.columns,
+        "template": options.template.name,
+        "prompt_format": options.prompt_format,
+        # The run must set this as its custom_chat_template for the model to see exactly the template's bytes.
+        "chat_template": PASS_THROUGH if options.prompt_format == "text" else None,
+        "answer_template": options.template.answer_template,
+    }
 
-    text = pa.string()
-    schema = pa.schema(
-        [
-            ("data_source", text),
-            ("prompt", pa.list_(pa.struct([("role", text), ("content", text)]))),
-            ("ability", text),
-            ("reward_model", pa.struct([("style", text), ("ground_truth", pa.list_(text))])),
-            (
-                "extra_info",
-                pa.struct(
-                    [
-                        ("index", pa.int64()),
-                        ("id", text),
-                        ("split", text),
-                        ("level", pa.float64()),
-                        ("subject", text),
-                        ("problem", text),
-                        ("template", text),
-                    ]
-                ),
-            ),
-        ]
-    )
-    rows = [
-        {
-            "data_source": dataset.name,
-            "prompt": options.template.messages(record.problem, options.prompt_format),
-            "ability": "math",
-            "reward_model": {"style": "rule", "ground_truth": list(record.golds)},
-            "extra_info": {
-                "index": index,
-                "id": record.id,
-                "split": split,
-                "level": record.level,
-                "subject": record.subject,
-                "problem": record.problem,
-                "template": options.template.name,
-            },
-        }
-        for index, record in enumerate(records)
-    ]
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), unfinished)
-    os.replace(unfinished, path)
+
+def _left_out(problems: _Problems, overlaps: Sequence[Overlap], tests: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The manifest's part on rows that the file does not have."""
+    return {
+        "left_out": {
+            "bad_rows": len(problems.bad),
+            "other_levels": problems.other_levels,
+            "overlap_exact": sum(overlap.how == "exact" for overlap in overlaps),
+            "overlap_normalized": sum(overlap.how == "normalized" for overlap in overlaps),
+        },
+        "compared_with": {name: len(texts) for name, texts in tests.items()},
+        "overlap": [asdict(overlap) for overlap in overlaps],
+        "bad_rows": [asdict(row) for row in problems.bad],
+    }
 
 
 def prepared_tests(folders: Iterable[Path]) -> dict[str, list[str]]:
@@ -280,28 +262,11 @@ def prepared_tests(folders: Iterable[Path]) -> dict[str, list[str]]:
     return found
 
 
-def _read(request: Request) -> RawTable:
-    if request.source is None:
-        return RawTable(origin={"kind": "made here", "module": "seed_grpo.data.arithmetic"})
-    if looks_local(request.source):
-        return read_local(request.source, request.dataset, request.split)
-    assert request.split is not None
-    return read_hub(request.source, request.revision, request.dataset, request.split)
-
-
-def _expected(request: Request) -> list[range]:
-    """The numbers of rows that are right; a file that does not name its split may hold any split, or all of them."""
-    rows = request.dataset.rows
-    if request.split is not None:
-        return [rows[request.split]]
-    return [*rows.values(), exactly(sum(each.start for each in rows.values()))]
-
-
 def _warnings(
     request: Request, rows: int, bad: Sequence[BadRow], overlaps: Sequence[Overlap], tests: Mapping[str, Sequence[str]]
 ) -> list[str]:
     warnings = []
-    expected = _expected(request)
+    expected = request.expected_rows
     if not any(rows in each for each in expected):
         warnings.append(f"{request.name} has {rows} rows, not {' or '.join(map(describe, expected))}.")
     if bad:
@@ -314,7 +279,3 @@ def _warnings(
             "or name their folder with --against."
         )
     return warnings
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    replace_file(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -37,6 +37,7 @@ class Dataset:
         aliases: other names, of the data set and of its files.
         folder: its folder in Dr.GRPO's repository (datasets/evaluation_suite, datasets/train).
         levels: levels that are kept; None keeps every row.
+        columns: the column of a role (`seed_grpo.data.rows.ROLES`), if its name there is not one of the usual.
         plain_numbers: the answers are numbers, perhaps written with thousands separators or a currency sign.
     """
 
@@ -49,6 +50,7 @@ class Dataset:
     aliases: tuple[str, ...] = ()
     folder: str | None = None
     levels: range | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     plain_numbers: bool = False
 
     @property
@@ -131,7 +133,7 @@ def get_dataset(name: str) -> Dataset:
     """
     if name in DATASETS:
         return DATASETS[name]
-    for dataset in _ALL:
+    for dataset in DATASETS.values():
         if name.lower() in dataset.aliases:
             return dataset
     raise UsageError(f"Unknown data set {name!r}.", f"choose among {', '.join(DATASETS)}.")

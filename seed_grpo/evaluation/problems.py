@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seed_grpo.data.prepare import read_manifest
+from seed_grpo.data.manifest import read_manifest
 from seed_grpo.data.sources import sha256
 from seed_grpo.data.templates import Template, get_template
 from seed_grpo.data.validate import validate_parquet

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seed_grpo.data.prepare import read_manifest
+from seed_grpo.data.manifest import read_manifest
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.runs.names import METRICS, SUMMARY
 from seed_grpo.runs.records import read_lines

@@ -11,7 +11,7 @@ def prepare(folder: Path, seed: int) -> Path:
     """Make the warm-started model and its data, unless they are there; returns the folder."""
     from rich.console import Console
 
-    from seed_grpo.data.arithmetic import write_parquet
+    from seed_grpo.quickstart.data import write_sums
     from seed_grpo.quickstart.model import build_model
     from seed_grpo.quickstart.warm_start import warm_start
 
@@ -27,5 +27,5 @@ def prepare(folder: Path, seed: int) -> Path:
         for leftover in folder.glob("model.*"):
             shutil.rmtree(leftover)
     for split in ("train", "test"):
-        write_parquet(folder / "data" / f"arithmetic_{split}.parquet", split)
+        write_sums(folder / "data" / f"arithmetic_{split}.parquet", split)
     return folder

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seed_grpo.data.prepare import read_manifest
+from seed_grpo.data.manifest import read_manifest
 from seed_grpo.data.templates import PASS_THROUGH
 from seed_grpo.errors import UsageError
 

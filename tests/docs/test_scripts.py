@@ -76,13 +76,13 @@ def test_a_key_that_does_not_exist_is_named(tmp_path: Path) -> None:
 @pytest.mark.e2e
 @pytest.mark.slow
 def test_the_recipe_trains_on_the_cpu(tmp_path: Path) -> None:
-    from seed_grpo.data.arithmetic import write_parquet
+    from seed_grpo.quickstart.data import write_sums
     from seed_grpo.quickstart.model import build_model
 
     base = tmp_path / "base"
     build_model(base / "model", hidden_size=32, layers=1)
     for split in ("train", "test"):
-        write_parquet(base / "data" / f"arithmetic_{split}.parquet", split)
+        write_sums(base / "data" / f"arithmetic_{split}.parquet", split)
     done = subprocess.run(
         ["bash", str(ROOT / "recipe" / "seed_grpo" / "run_quickstart.sh"),
          "trainer.total_training_steps=1", "trainer.test_freq=-1", "trainer.val_before_train=false",

@@ -100,10 +100,10 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from seed_grpo.data.arithmetic import write_parquet
+    from seed_grpo.quickstart.data import write_sums
 
     path = tmp_path_factory.mktemp("data") / "rows.parquet"
-    write_parquet(path, "test")
+    write_sums(path, "test")
     return path
 
 

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from seed_grpo.cli import app
 from seed_grpo.data import validate_parquet
 from seed_grpo.data.arithmetic import SPLITS
+from seed_grpo.data.manifest import read_manifest
 from seed_grpo.data.overlap import normalize_problem
-from seed_grpo.data.prepare import Options, Prepared, plan, prepare, read_manifest
-from seed_grpo.data.registry import BENCHMARKS, DATASETS, get_dataset
+from seed_grpo.data.prepare import Options, Prepared, plan, prepare
+from seed_grpo.data.registry import BENCHMARKS, DATASETS, TEST, Dataset, exactly, get_dataset
 from seed_grpo.data.rows import normalize_gold
 from seed_grpo.data.templates import PASS_THROUGH, TEMPLATES, get_template
 from seed_grpo.errors import SeedGrpoError, UsageError
@@ -247,7 +248,7 @@ class TestBadRows:
 
     def test_nothing_left(self, tmp_path: Path) -> None:
         source = write_lines(tmp_path / "amc.jsonl", [{"problem": "p", "answer": ""}])
-        with pytest.raises(SeedGrpoError, match="no row is left"):
+        with pytest.raises(SeedGrpoError, match=r"No row of .* is left"):
             run("amc", source, tmp_path / "out", skip_bad_rows=True)
 
 
@@ -350,7 +351,7 @@ class TestOverlap:
     def test_math500_itself(self, shared_data: Path, tmp_path: Path) -> None:
         """MATH500 given as training data is dropped as a whole: every row stands in the benchmark."""
         run("math500", shared_data / "math500.jsonl", tmp_path)
-        with pytest.raises(SeedGrpoError, match="no row is left"):
+        with pytest.raises(SeedGrpoError, match=r"No row of .* is left"):
             run("math_lvl3to5", shared_data / "math500.jsonl", tmp_path)
 
 
@@ -402,6 +403,19 @@ class TestCommand:
         for dataset in DATASETS.values():
             assert dataset.name in done.output
             assert (dataset.revision or "") in done.output
+
+    def test_a_new_data_set_is_one_declaration(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        new = Dataset("olympics", {TEST: exactly(2)}, aliases=("oly",), columns={"problem": "task"})
+        monkeypatch.setitem(DATASETS, new.name, new)
+        source = write_lines(tmp_path / "oly.jsonl", [{"task": f"{i}+{i}?", "answer": 2 * i} for i in range(2)])
+        done = self.runner.invoke(
+            app, ["data", "prepare", "-d", "oly", "--source", str(tmp_path), "--out", str(tmp_path / "out"), "--strict"]
+        )
+        assert done.exit_code == 0, done.output
+        assert golds(tmp_path / "out/olympics.parquet") == [["0"], ["2"]]
+        assert "olympics" in self.runner.invoke(app, ["data", "list"]).output
+        with pytest.raises(UsageError, match="no column 'problem'"):
+            run("oly", source, tmp_path / "named", columns={"problem": "problem"})
 
     def test_names(self) -> None:
         assert get_dataset("math_train") is DATASETS["math_lvl3to5"]
