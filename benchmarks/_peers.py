@@ -153,11 +153,11 @@ def start_verl(task: Task) -> Started:
 
 def start_trl(task: Task) -> Started:
     """TRL's GRPOTrainer in its environment; settings that mean the same as ours."""
-    from seed_grpo.method.settings import MethodSettings
+    from seed_grpo.settings import Settings
     from seed_grpo.training.compose import compose_config
 
     config = compose_config(_overrides(task, task.folder / "run"))
-    method = MethodSettings.from_config(config.seed_grpo)
+    method = Settings.from_config(config.seed_grpo)
     spec = {
         "model": str(task.base / "model"),
         "data": config.data.train_files,

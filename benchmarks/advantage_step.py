@@ -193,7 +193,8 @@ def made_rows(prompts: int, responses: int) -> Iterator[Row]:
 def graded_rollout(folder: Path, prompts: int, responses: int, tokens: int) -> tuple[Any, list[Row]]:
     """A group rollout that has graded and stored the batch: what stands in TransferQueue is what a run leaves there."""
     from seed_grpo.quickstart.model import build_model
-    from seed_grpo.verl_plugin.group_rollout import GroupRolloutManager, Response
+    from seed_grpo.verl_plugin.group_rollout import GroupRolloutManager
+    from seed_grpo.verl_plugin.trajectories import Response
 
     build_model(folder / "model")
     config = settings(str(folder), "exact", "seed_grpo", "seed_grpo_sync")
@@ -254,7 +255,7 @@ def settings(folder: str, level: str, estimator: str, mode: str) -> Any:
             f"algorithm.adv_estimator={estimator}",
             f"trainer.v1.trainer_mode={mode}",
             f"trainer.default_local_dir='{folder}'",
-            f"seed_grpo.cluster_level={level}",
+            f"seed_grpo.meaning={level}",
         ]
     )
     OmegaConf.resolve(config)
@@ -266,20 +267,22 @@ def settings(folder: str, level: str, estimator: str, mode: str) -> Any:
 
 def measure_growth(level: str) -> dict[str, Any]:
     """The method's own work, from answers to weights, metrics and written records, at growing sizes. Seconds."""
-    from seed_grpo.method.batch import measure_batch
+    from seed_grpo.meaning.by_answer import ByAnswer
+    from seed_grpo.meaning.protocol import Sample
+    from seed_grpo.measuring import measure_responses
     from seed_grpo.method.settings import MethodSettings
     from seed_grpo.runs.records import RunRecords
-    from seed_grpo.verl_plugin.trainer import weight_of_rows
+    from seed_grpo.verl_plugin.batches import weight_of_rows
 
-    method = MethodSettings(cluster_level=level)
+    method, meaning = MethodSettings(), ByAnswer(level)
     seconds: dict[str, float] = {}
     for prompts, responses in track(GROWTH, "growth", console=console):
         rows = list(made_rows(prompts, responses))
-        uids, answers = [row.uid for row in rows], [row.answer for row in rows]
+        uids, samples = [row.uid for row in rows], [Sample(None, row.answer) for row in rows]
         rewards, keys = [row.reward for row in rows], [row.key for row in rows]
 
         def work() -> None:
-            measured = measure_batch(uids, answers, rewards, method)  # noqa: B023
+            measured = measure_responses(uids, samples, rewards, meaning, method)  # noqa: B023
             measured.metrics()
             records.write_prompts(STEP, measured.records())  # noqa: B023
             weight_of_rows(keys, measured)  # noqa: B023

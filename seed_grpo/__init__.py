@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from seed_grpo.version import __version__
 
 if TYPE_CHECKING:
+    from seed_grpo.advantages import seed_grpo_advantages
     from seed_grpo.meaning.answers import extract_answer
     from seed_grpo.meaning.equivalence import cluster_answers, grade_answer
-    from seed_grpo.method.advantage import seed_grpo_advantages
     from seed_grpo.method.entropy import semantic_entropy
     from seed_grpo.method.weighting import uncertainty_weight
 
@@ -36,7 +36,7 @@ _MODULES = {
     "grade_answer": "seed_grpo.meaning.equivalence",
     "semantic_entropy": "seed_grpo.method.entropy",
     "uncertainty_weight": "seed_grpo.method.weighting",
-    "seed_grpo_advantages": "seed_grpo.method.advantage",
+    "seed_grpo_advantages": "seed_grpo.advantages",
 }
 
 

@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 import yaml
 
 from seed_grpo.ablation.study import Arm, Study
-from seed_grpo.method.batch import measure_batch
-from seed_grpo.method.settings import MethodSettings
+from seed_grpo.meaning.by_answer import ByAnswer
+from seed_grpo.meaning.protocol import Sample
+from seed_grpo.measuring import measure_responses
 from seed_grpo.runs.records import RunRecords
+from seed_grpo.settings import Settings
 
 PROBLEMS = 258
 ARMS = {
@@ -73,7 +75,7 @@ def write_run(
     _, options, effect = ARMS[name]
     shared = np.random.default_rng(seed)
     own = np.random.default_rng([seed, *name.encode()])
-    method = MethodSettings(
+    method = Settings(
         alpha=options.get("alpha", 0.02), form=options.get("form", "linear"),
         estimator=options.get("estimator", "monte_carlo"),
     )  # fmt: skip
@@ -95,8 +97,12 @@ def write_run(
             ease_N = np.repeat(ease_P, group_size)
             answers = ["0" if own.random() < ease else str(1 + int(own.geometric(0.5))) for ease in ease_N]
             rewards = [float(answer == "0") for answer in answers]
-            measured = measure_batch(
-                [str(p) for p in range(prompts) for _ in range(group_size)], answers, rewards, method
+            measured = measure_responses(
+                [str(p) for p in range(prompts) for _ in range(group_size)],
+                [Sample(None, answer) for answer in answers],
+                rewards,
+                ByAnswer("exact"),
+                method,
             )
             records.write_prompts(step, measured.records())
             metrics |= {**measured.metrics(), "timing_s/step": 1.5, "perf/samples_per_second": 170.0}
@@ -107,7 +113,7 @@ def write_run(
 
 
 def write_config(
-    folder: Path, options: Mapping, method: MethodSettings, seed: int, steps: int, prompts: int, test_file: Path
+    folder: Path, options: Mapping, method: Settings, seed: int, steps: int, prompts: int, test_file: Path
 ) -> None:
     """What the loader reads of a run's configuration."""
     folder.mkdir(parents=True)

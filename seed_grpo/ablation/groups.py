@@ -13,7 +13,7 @@ FACTORS = {
     "form": ("Form of f", ("form", "gamma")),
     "entropy": ("Entropy", ("estimator", "mass")),
     "rollouts": ("Responses a prompt, G", ("group_size", "prompts", "steps")),
-    "clusters": ("Clusters", ("cluster_level", "no_answer")),
+    "clusters": ("Clusters", ("meaning", "no_answer")),
     "model": ("Model", ("model",)),
 }
 """What a study can vary: its heading, and the settings that go with it."""

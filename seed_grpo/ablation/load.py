@@ -37,7 +37,7 @@ class Settings:
     gamma: float
     estimator: str
     mass: str
-    cluster_level: str
+    meaning: str
     no_answer: str
     group_size: int
     prompts: int
@@ -208,7 +208,7 @@ def read_settings(path: Path) -> Settings:
             gamma=float(method["gamma"]),
             estimator=str(method["estimator"]),
             mass=str(method["mass"]),
-            cluster_level=str(method["cluster_level"]),
+            meaning=str(method.get("meaning") or method["cluster_level"]),
             no_answer=str(method["no_answer"]),
             group_size=int(config["actor_rollout_ref"]["rollout"]["n"]),
             prompts=int(config["data"]["train_batch_size"]),

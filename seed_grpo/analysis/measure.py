@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seed_grpo.analysis.rollouts import Group, gold_of
-from seed_grpo.meaning.equivalence import LEVELS, cluster_keys, grade_answer, shared_keyer
-from seed_grpo.method.entropy import DROPPED, ESTIMATORS, group_entropy
-from seed_grpo.method.settings import MethodSettings
+from seed_grpo.meaning.equivalence import LEVELS, grade_answer
+from seed_grpo.meaning.protocol import Sample
+from seed_grpo.meaning.registry import cluster_groups, make_meaning
+from seed_grpo.method import DROPPED
+from seed_grpo.method.entropy import ESTIMATORS, group_entropy
 from seed_grpo.method.weighting import FORMS, uncertainty_weight
+from seed_grpo.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +26,7 @@ CHUNK = 256
 
 def measure_groups(
     groups: Sequence[Group],
-    method: MethodSettings,
+    method: Settings,
     *,
     grade: bool = False,
     advance: Callable[[int], None] | None = None,
@@ -35,7 +39,7 @@ def measure_groups(
 
     Args:
         groups: at least one.
-        method: alpha, gamma, estimator, cluster_level, no_answer and grade_level are used.
+        method: alpha, gamma, estimator, meaning, no_answer and grade_level are used.
         grade: grade the answers again with this library's keys, where there is a gold answer.
         advance: called with the number of prompts just done.
     """
@@ -52,7 +56,7 @@ def measure_groups(
             ):
                 row |= _at_level(level, clusters, graded, group)
         for row in columns:
-            entropy = row[f"entropy_{method.estimator}_{method.cluster_level}"]
+            entropy = row[f"entropy_{method.estimator}_{method.meaning}"]
             row |= {
                 f"weight_{form}": uncertainty_weight(
                     entropy, row["max_entropy"], alpha=method.alpha, form=form, gamma=method.gamma
@@ -65,7 +69,7 @@ def measure_groups(
     return pd.DataFrame(rows)
 
 
-def _graded(group: Group, method: MethodSettings) -> list[float]:
+def _graded(group: Group, method: Settings) -> list[float]:
     gold = gold_of(group)
     if gold is None:
         return group.rewards
@@ -88,10 +92,10 @@ def _describe(group: Group, rewards: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def _clusters(groups: Sequence[Group], level: str, method: MethodSettings) -> list[list[int]]:
-    """The cluster ids of each group; all their answers get their keys together."""
-    keys = iter(shared_keyer().keys([answer for group in groups for answer in group.answers], level))
-    return [cluster_keys([next(keys) for _ in group.answers], no_answer=method.no_answer) for group in groups]
+def _clusters(groups: Sequence[Group], level: str, method: Settings) -> list[list[int]]:
+    """The cluster ids of each group; all groups are clustered together."""
+    meaning = make_meaning(replace(method, meaning=level, grade_level="symbolic"))
+    return cluster_groups(meaning, [[Sample(None, answer) for answer in group.answers] for group in groups])
 
 
 def _at_level(level: str, clusters: list[int], rewards: Sequence[float], group: Group) -> dict[str, Any]:

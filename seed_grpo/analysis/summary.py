@@ -9,9 +9,9 @@ import numpy as np
 
 from seed_grpo.meaning.equivalence import LEVELS
 from seed_grpo.method.entropy import ESTIMATORS
-from seed_grpo.method.settings import MethodSettings
 from seed_grpo.method.weighting import FORMS
 from seed_grpo.report.style import BLUE, GREY, ORANGE, draw_png
+from seed_grpo.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def summary_table(prompts: pd.DataFrame, method: MethodSettings) -> Table:
+def summary_table(prompts: pd.DataFrame, method: Settings) -> Table:
     """Means over the prompts, a column a level; what only mixed prompts tell stands apart, since only they learn."""
     from rich.table import Table
 
@@ -54,19 +54,19 @@ def summary_table(prompts: pd.DataFrame, method: MethodSettings) -> Table:
     for form in FORMS:
         weight = prompts[f"weight_{form}"]
         for label, value in ((f"weight, {form}", weight.mean()), ("  lowest", weight.min())):
-            add(label, [f"{value:.4f}" if level == method.cluster_level else "" for level in LEVELS])
+            add(label, [f"{value:.4f}" if level == method.meaning else "" for level in LEVELS])
     table.caption = f"entropy in nats; weights: {method.estimator}, alpha {method.alpha:g}"
     return table
 
 
-def plot_accuracy(prompts: pd.DataFrame, method: MethodSettings, path: Path) -> Path:
+def plot_accuracy(prompts: pd.DataFrame, method: Settings, path: Path) -> Path:
     """Accuracy of each prompt against its entropy, under each estimator, at the method's level."""
 
     def draw(canvas: Canvas) -> None:
         axes = canvas.subplots(1, len(ESTIMATORS), sharey=True)
         for axis, estimator in zip(axes, ESTIMATORS, strict=True):
-            _scatter(axis, prompts, f"entropy_{estimator}_{method.cluster_level}")
-            axis.set_title(f"{estimator}, clusters: {method.cluster_level}")
+            _scatter(axis, prompts, f"entropy_{estimator}_{method.meaning}")
+            axis.set_title(f"{estimator}, clusters: {method.meaning}")
             axis.set_xlabel("semantic entropy (nats)")
         axes[0].set_ylabel("share of right answers to the prompt")
         axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")

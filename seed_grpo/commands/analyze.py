@@ -55,16 +55,16 @@ def analyze(
     from seed_grpo.meaning.answers import TEMPLATES
     from seed_grpo.meaning.equivalence import shared_keyer
     from seed_grpo.method.entropy import lookup
-    from seed_grpo.method.settings import MethodSettings
+    from seed_grpo.settings import Settings
 
     if format not in FORMATS:
         raise UsageError(f"Unknown format {format!r}.", f"choose one of {', '.join(FORMATS)}.")
     lookup(TEMPLATES, template, "answer template")
-    method = MethodSettings(
+    method = Settings(
         alpha=alpha,
         gamma=gamma,
         estimator=estimator,
-        cluster_level=level,
+        meaning=level,
         no_answer=no_answer,
         answer_template=template,
     )

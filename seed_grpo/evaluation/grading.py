@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seed_grpo.meaning.answers import extract_answer
-from seed_grpo.meaning.equivalence import cluster_answers, grade_answer, shared_keyer
+from seed_grpo.meaning.equivalence import grade_answer, shared_keyer
+from seed_grpo.meaning.protocol import Sample
+from seed_grpo.meaning.registry import cluster_groups, make_meaning
+from seed_grpo.meaning.settings import MeaningSettings
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ def grade_responses(
     return grades
 
 
-def cluster(answers: Sequence[str | None], level: str) -> list[int]:
-    """Cluster ids of the answers to one problem; a missing answer is a cluster of its own."""
-    return cluster_answers(answers, level=level, no_answer="singleton")
+def cluster(answers_PK: Sequence[Sequence[str | None]], level: str) -> list[list[int]]:
+    """Cluster ids of the answers to each problem; a missing answer is a cluster of its own."""
+    meaning = make_meaning(MeaningSettings(meaning=level))
+    return cluster_groups(meaning, [[Sample(None, answer) for answer in answers] for answers in answers_PK])

@@ -18,7 +18,7 @@ from seed_grpo.evaluation.backends import Backend, Request
 from seed_grpo.evaluation.problems import Benchmark
 from seed_grpo.evaluation.responses import GREEDY, Key, ResponseFile
 from seed_grpo.evaluation.summarize import summarize
-from seed_grpo.method.settings import MethodSettings
+from seed_grpo.meaning.settings import MeaningSettings
 from seed_grpo.runs.files import replace_file
 from seed_grpo.runs.names import PROBLEMS, RESPONSES, RESULTS
 
@@ -64,7 +64,7 @@ class Settings:
         ):
             if not ok:
                 raise UsageError(f"{name} is {getattr(self, name)}.", f"see `seed-grpo eval --help` for {name}.")
-        MethodSettings(cluster_level=self.cluster_level, grade_level=self.grade_level)  # checks that they go together
+        MeaningSettings(meaning=self.cluster_level, grade_level=self.grade_level)  # checks that they go together
 
     @property
     def samples(self) -> int:

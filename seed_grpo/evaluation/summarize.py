@@ -130,7 +130,7 @@ def _samples(
         for seed in settings.seeds
     ]
     clusters_SPK = np.array(
-        [[cluster([graded[key].answer for key in row], settings.cluster_level) for row in rows] for rows in keys_SPK]
+        [cluster([[graded[key].answer for key in row] for row in rows], settings.cluster_level) for rows in keys_SPK]
     )
     correct_SPK = np.array([[[graded[key].correct for key in row] for row in rows] for rows in keys_SPK])
     answered_SPK = np.array([[[graded[key].answer is not None for key in row] for row in rows] for rows in keys_SPK])

@@ -1,4 +1,4 @@
-"""SEED-GRPO advantages: Eq. 1 and Eq. 6 of the paper together.
+"""Weights of prompts, and SEED-GRPO advantages: Eq. 1 and Eq. 6 of the paper together.
 
 Deviations and choices, all of them selectable (docs/paper_to_code.md has the reasons):
 
@@ -10,15 +10,14 @@ Deviations and choices, all of them selectable (docs/paper_to_code.md has the re
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.method.entropy import Floats, GroupEntropy, group_entropy
+from seed_grpo.method.entropy import GroupEntropy, group_entropy
+from seed_grpo.method.groups import Bools, Floats, Groups
 from seed_grpo.method.settings import MethodSettings
 from seed_grpo.method.weighting import exceeds_maximum, uncertainty_weight
 
@@ -28,76 +27,48 @@ class PromptWeights:
     """The uncertainty of each prompt of a batch, and the weight that follows from it.
 
     Attributes:
-        groups: sizes, clusters and entropies per prompt.
-        weight_P: f of each prompt; all 1 when the method is switched off.
-        clipped_P: where the entropy exceeded log G and was taken as log G.
+        entropy: clusters and entropy of each prompt.
+        weight_P: f of each prompt; all 1 at alpha 0.
+        clipped_P: whether the entropy exceeded log G and was taken as log G.
     """
 
-    groups: GroupEntropy
+    entropy: GroupEntropy
     weight_P: Floats
-    clipped_P: NDArray[np.bool_]
-
-    @property
-    def weight_N(self) -> Floats:
-        """The weight of each response's prompt, shape (N,)."""
-        return self.weight_P[self.groups.prompt_N]
+    clipped_P: Bools
 
 
 def prompt_weights(
-    group_ids: Sequence[Hashable] | NDArray[np.generic],
-    cluster_ids: ArrayLike,
-    settings: MethodSettings,
-    *,
-    log_probs: ArrayLike | None = None,
+    groups: Groups, cluster_ids: ArrayLike, settings: MethodSettings, *, log_probs: ArrayLike | None = None
 ) -> PromptWeights:
     """Entropy and weight of every prompt of a batch of N responses; arguments as `group_entropy`."""
-    groups = group_entropy(
-        group_ids, cluster_ids, log_probs=log_probs, estimator=settings.estimator, mass=settings.mass
-    )
+    entropy = group_entropy(groups, cluster_ids, log_probs=log_probs, estimator=settings.estimator, mass=settings.mass)
     weight_P = uncertainty_weight(
-        groups.entropy_P,
-        groups.max_entropy_P,
-        alpha=settings.alpha if settings.enabled else 0.0,
-        form=settings.form,
-        gamma=settings.gamma,
+        entropy.entropy_P, entropy.max_entropy_P, alpha=settings.alpha, form=settings.form, gamma=settings.gamma
     )
-    return PromptWeights(groups, weight_P, exceeds_maximum(groups.entropy_P, groups.max_entropy_P))
+    return PromptWeights(entropy, weight_P, exceeds_maximum(entropy.entropy_P, entropy.max_entropy_P))
 
 
-def seed_grpo_advantages(
-    rewards: ArrayLike,
-    group_ids: Sequence[Hashable] | NDArray[np.generic],
-    cluster_ids: ArrayLike,
-    *,
-    log_probs: ArrayLike | None = None,
-    **settings: Any,
-) -> Floats:
-    """(r_i − mean of its group's rewards) · f(q), one advantage a response (paper, Eq. 1 and Eq. 6).
+def weighted_advantages(rewards: ArrayLike, groups: Groups, weight_P: Floats) -> Floats:
+    """(r_i − mean of its group's rewards) · w(q), one advantage per response (paper, Eq. 1 and Eq. 6).
 
     Args:
         rewards: shape (N,), finite.
-        group_ids: the prompt of each response, any hashable, shape (N,); groups may differ in size.
-        cluster_ids: the cluster of each response within its prompt, shape (N,).
-        log_probs: one log-probability a response, shape (N,); only for `mass="likelihood"`.
-        **settings: fields of `MethodSettings` (alpha, form, gamma, estimator, mass, …). Those that act before this
-            function (cluster_level, no_answer, length_normalize, grade_level) are checked and change nothing here.
+        groups: the prompts of the N responses; groups may differ in size.
+        weight_P: the weight of each prompt.
 
     Returns:
         Advantages, shape (N,), to be broadcast over each response's tokens.
 
     Raises:
-        UsageError: an unknown setting or a value out of range. SeedGrpoError: rewards that are not finite.
+        UsageError: rewards of another shape. SeedGrpoError: rewards that are not finite.
     """
-    method = MethodSettings.from_config(settings)
     rewards_N = np.asarray(rewards, dtype=np.float64)
-    weights = prompt_weights(group_ids, cluster_ids, method, log_probs=log_probs)
-    prompt_N = weights.groups.prompt_N
+    prompt_N = groups.prompt_N
     if rewards_N.shape != prompt_N.shape:
         raise UsageError(
-            f"rewards has shape {rewards_N.shape}.", f"give one reward a response, shape {prompt_N.shape}."
+            f"rewards has shape {rewards_N.shape}.", f"give one reward per response, shape {prompt_N.shape}."
         )
     if not np.isfinite(rewards_N).all():
         row = int(np.flatnonzero(~np.isfinite(rewards_N))[0])
         raise SeedGrpoError(f"rewards[{row}] is {rewards_N[row]}.", "every reward must be a finite number.")
-    mean_P = np.bincount(prompt_N, weights=rewards_N) / weights.groups.group_size_P
-    return (rewards_N - mean_P[prompt_N]) * weights.weight_N
+    return (rewards_N - groups.mean(rewards_N)[prompt_N]) * weight_P[prompt_N]

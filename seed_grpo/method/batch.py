@@ -1,17 +1,17 @@
-"""A batch of answered prompts, measured: clusters, weights, and what is worth recording of them."""
+"""A training step's responses, measured: entropies, weights, and what is worth recording of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seed_grpo.meaning.equivalence import cluster_answers
+from seed_grpo.method import DROPPED
 from seed_grpo.method.advantage import PromptWeights, prompt_weights
-from seed_grpo.method.entropy import DROPPED, Floats, Ints, index_groups
+from seed_grpo.method.groups import Floats, Groups, Ints
 from seed_grpo.method.settings import MethodSettings
 
 
@@ -20,16 +20,14 @@ class MeasuredBatch:
     """N responses to P prompts, measured.
 
     Attributes:
-        uids: the prompts' ids, in order of first appearance, length P.
-        rows_P: for each prompt, the indices of its responses.
-        answers_N: the final answers.
+        groups: which responses belong to which prompt.
+        answers_N: the final answers; None for a response without one.
         rewards_N: the rewards, shape (N,).
         cluster_ids_N: the cluster of each response within its prompt, shape (N,).
         weights: entropy and weight of each prompt.
     """
 
-    uids: list[str]
-    rows_P: list[Ints]
+    groups: Groups
     answers_N: Sequence[str | None]
     rewards_N: Floats
     cluster_ids_N: Ints
@@ -37,16 +35,17 @@ class MeasuredBatch:
 
     def metrics(self) -> dict[str, float]:
         """Means over the batch's prompts. A mixed prompt has right and wrong responses: only there do weights act."""
-        groups = self.weights.groups
-        accuracy_P = np.array([self.rewards_N[rows].mean() for rows in self.rows_P])
-        best_P = np.array([self.rewards_N[rows].max() for rows in self.rows_P])
-        worst_P = np.array([self.rewards_N[rows].min() for rows in self.rows_P])
+        entropy, weight_P = self.weights.entropy, self.weights.weight_P
+        accuracy_P = self.groups.mean(self.rewards_N)
+        best_P, worst_P = np.full(len(accuracy_P), -np.inf), np.full(len(accuracy_P), np.inf)
+        np.maximum.at(best_P, self.groups.prompt_N, self.rewards_N)
+        np.minimum.at(worst_P, self.groups.prompt_N, self.rewards_N)
         mixed_P = best_P > worst_P
         metrics = {
             "train/accuracy": float(self.rewards_N.mean()),
-            "seed_grpo/entropy": float(groups.entropy_P.mean()),
-            "seed_grpo/weight": float(self.weights.weight_P.mean()),
-            "seed_grpo/clusters": float(groups.clusters_P.mean()),
+            "seed_grpo/entropy": float(entropy.entropy_P.mean()),
+            "seed_grpo/weight": float(weight_P.mean()),
+            "seed_grpo/clusters": float(entropy.clusters_P.mean()),
             "seed_grpo/mixed_share": float(mixed_P.mean()),
             "seed_grpo/no_answer_share": float(np.mean([answer is None for answer in self.answers_N])),
             "seed_grpo/half_rewarded_share": self._half_rewarded_share(),
@@ -54,73 +53,69 @@ class MeasuredBatch:
         }
         if mixed_P.any():
             metrics |= {
-                "seed_grpo/entropy_mixed": float(groups.entropy_P[mixed_P].mean()),
-                "seed_grpo/weight_mixed": float(self.weights.weight_P[mixed_P].mean()),
-                "seed_grpo/weight_mixed_spread": float(np.ptp(self.weights.weight_P[mixed_P])),
+                "seed_grpo/entropy_mixed": float(entropy.entropy_P[mixed_P].mean()),
+                "seed_grpo/weight_mixed": float(weight_P[mixed_P].mean()),
+                "seed_grpo/weight_mixed_spread": float(np.ptp(weight_P[mixed_P])),
             }
-        if len(accuracy_P) > 2 and np.ptp(groups.entropy_P) > 0 and np.ptp(accuracy_P) > 0:
-            metrics["seed_grpo/entropy_accuracy_correlation"] = float(np.corrcoef(groups.entropy_P, accuracy_P)[0, 1])
+        if len(accuracy_P) > 2 and np.ptp(entropy.entropy_P) > 0 and np.ptp(accuracy_P) > 0:
+            metrics["seed_grpo/entropy_accuracy_correlation"] = float(np.corrcoef(entropy.entropy_P, accuracy_P)[0, 1])
         return metrics
 
     def records(self) -> list[dict[str, Any]]:
-        """One record a prompt, for `prompts.jsonl`."""
-        groups = self.weights.groups
+        """One record per prompt, for `prompts.jsonl`."""
+        entropy = self.weights.entropy
         return [
             {
                 "uid": uid,
-                "G": int(groups.group_size_P[p]),
-                "K": int(groups.clusters_P[p]),
-                "entropy": float(groups.entropy_P[p]),
-                "max_entropy": float(groups.max_entropy_P[p]),
+                "G": len(rows),
+                "K": int(entropy.clusters_P[p]),
+                "entropy": float(entropy.entropy_P[p]),
+                "max_entropy": float(entropy.max_entropy_P[p]),
                 "weight": float(self.weights.weight_P[p]),
                 "accuracy": float(self.rewards_N[rows].mean()),
                 "answers": [self.answers_N[row] for row in rows],
                 "cluster_ids": self.cluster_ids_N[rows].tolist(),
                 "rewards": self.rewards_N[rows].tolist(),
             }
-            for p, (uid, rows) in enumerate(zip(self.uids, self.rows_P, strict=True))
+            for p, (uid, rows) in enumerate(zip(self.groups.ids, self.groups.rows_P, strict=True))
         ]
 
     def _half_rewarded_share(self) -> float:
-        """Share of clusters whose responses were not all rewarded alike; 0 when rewards use the same keys."""
+        """Share of clusters whose responses were not all rewarded alike; 0 if rewards use the same keys."""
         seen: dict[tuple[int, int], set[float]] = {}
-        for p, rows in enumerate(self.rows_P):
-            for row in rows:
-                if self.cluster_ids_N[row] != DROPPED:
-                    seen.setdefault((p, int(self.cluster_ids_N[row])), set()).add(float(self.rewards_N[row]))
+        for prompt, cluster, reward in zip(
+            self.groups.prompt_N.tolist(), self.cluster_ids_N.tolist(), self.rewards_N.tolist(), strict=True
+        ):
+            if cluster != DROPPED:
+                seen.setdefault((prompt, cluster), set()).add(reward)
         return sum(len(rewards) > 1 for rewards in seen.values()) / max(len(seen), 1)
 
 
 def measure_batch(
-    uids_N: Sequence[str],
+    groups: Groups | Sequence[Hashable],
     answers_N: Sequence[str | None],
+    cluster_ids_N: ArrayLike,
     rewards_N: ArrayLike,
     settings: MethodSettings,
     *,
     log_probs_N: ArrayLike | None = None,
 ) -> MeasuredBatch:
-    """Cluster the answers of each prompt and weigh the prompt.
+    """Weigh the prompts of a batch whose responses are clustered.
 
     Args:
-        uids_N: the prompt of each response; the responses of a prompt need not be neighbours.
-        answers_N: the final answer of each response, None where there is none.
+        groups: the batch's groups, or the prompt of each response; a prompt's responses need not be neighbours.
+        answers_N: the final answer of each response, None if there is none; for the records.
+        cluster_ids_N: the cluster of each response within its prompt.
         rewards_N: the reward of each response.
         settings: the method's settings.
-        log_probs_N: one log-probability a response; only for the mass `likelihood`.
+        log_probs_N: one log-probability per response; only for the mass `likelihood`.
     """
-    prompt_N, prompts = index_groups(uids_N)
-    order_N = np.argsort(prompt_N, kind="stable")
-    rows_P = np.split(order_N, np.cumsum(np.bincount(prompt_N, minlength=prompts))[:-1])
-    cluster_ids_N = np.empty(len(prompt_N), dtype=np.int64)
-    for rows in rows_P:
-        cluster_ids_N[rows] = cluster_answers(
-            [answers_N[row] for row in rows], level=settings.cluster_level, no_answer=settings.no_answer
-        )
+    groups = groups if isinstance(groups, Groups) else Groups.of(groups)
+    ids_N = np.asarray(cluster_ids_N, dtype=np.int64)
     return MeasuredBatch(
-        uids=list(dict.fromkeys(uids_N)),
-        rows_P=rows_P,
+        groups=groups,
         answers_N=answers_N,
         rewards_N=np.asarray(rewards_N, dtype=np.float64),
-        cluster_ids_N=cluster_ids_N,
-        weights=prompt_weights(prompt_N, cluster_ids_N, settings, log_probs=log_probs_N),
+        cluster_ids_N=ids_N,
+        weights=prompt_weights(groups, ids_N, settings, log_probs=log_probs_N),
     )

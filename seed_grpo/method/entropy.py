@@ -15,18 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seed_grpo.errors import SeedGrpoError, UsageError
-
-Floats: TypeAlias = NDArray[np.float64]
-Ints: TypeAlias = NDArray[np.int64]
-
-DROPPED = -1
-"""The cluster id of a response that takes no part in the entropy (`no_answer: drop`)."""
+from seed_grpo.method import DROPPED
+from seed_grpo.method.groups import Floats, Groups, Ints
 
 
 @dataclass(frozen=True)
@@ -55,12 +50,12 @@ def likelihood_masses(clusters: Clusters, log_probs_N: Floats | None) -> Floats:
     """log p(C_k) with p(C_k) = the policy probabilities of its responses, normalised over the group's responses.
 
     A log-softmax: log-probabilities of any size give finite masses (Farquhar et al. 2024 normalise likewise).
-    `log_probs_N` holds one number a response, the mean or the sum of its token log-probabilities. Returns shape (C,).
+    `log_probs_N` holds one number per response, the mean or the sum of its token log-probabilities. Returns shape (C,).
     """
     if log_probs_N is None:
         raise UsageError(
             "The cluster mass `likelihood` needs the log-probability of each response.",
-            "pass log_probs, one number a response, or choose mass='count'.",
+            "pass log_probs, one number per response, or choose mass='count'.",
         )
     log_mass_C = _grouped_log_sum_exp(log_probs_N, clusters.cluster_N, len(clusters.prompt_C))
     log_total_P = _grouped_log_sum_exp(log_mass_C, clusters.prompt_C, len(clusters.count_P))
@@ -95,19 +90,15 @@ ESTIMATORS: dict[str, Callable[[Floats, Clusters], Floats]] = {
 
 @dataclass(frozen=True)
 class GroupEntropy:
-    """Entropy of each prompt of a batch; prompts in order of first appearance.
+    """Entropy of each prompt of a batch.
 
     Attributes:
-        prompt_N: for each response, the index of its prompt, 0..P-1.
-        group_size_P: responses in the group (G).
-        counted_P: those of them that took part in the entropy (fewer than G only with `no_answer: drop`).
+        counted_P: responses that took part in the entropy (fewer than G only if some are `DROPPED`).
         clusters_P: number of clusters (K).
         entropy_P: semantic entropy, nats.
-        max_entropy_P: log of `counted_P`, nats (0 where nothing was counted).
+        max_entropy_P: log of `counted_P`, nats (0 for a prompt none of whose responses counted).
     """
 
-    prompt_N: Ints
-    group_size_P: Ints
     counted_P: Ints
     clusters_P: Ints
     entropy_P: Floats
@@ -115,7 +106,7 @@ class GroupEntropy:
 
 
 def group_entropy(
-    group_ids: Sequence[Hashable] | NDArray[np.generic],
+    groups: Groups | Sequence[Hashable] | NDArray[np.generic],
     cluster_ids: ArrayLike,
     *,
     log_probs: ArrayLike | None = None,
@@ -125,10 +116,10 @@ def group_entropy(
     """Semantic entropy of every prompt of a batch.
 
     Args:
-        group_ids: the prompt of each response, any hashable, shape (N,); rows of a prompt need not be neighbours.
+        groups: the batch's groups, or the prompt of each response as `Groups.of` takes them.
         cluster_ids: the cluster of each response within its prompt, integers, shape (N,); `DROPPED` leaves a
             response out of the entropy.
-        log_probs: one log-probability a response, shape (N,); only for `mass="likelihood"`.
+        log_probs: one log-probability per response, shape (N,); only for `mass="likelihood"`.
         estimator: a key of `ESTIMATORS`.
         mass: a key of `MASSES`.
 
@@ -138,7 +129,8 @@ def group_entropy(
     """
     mass_of = lookup(MASSES, mass, "mass")
     estimate = lookup(ESTIMATORS, estimator, "estimator")
-    prompt_N, prompts = index_groups(group_ids)
+    groups = groups if isinstance(groups, Groups) else Groups.of(groups)
+    prompt_N, prompts = groups.prompt_N, len(groups.ids)
     cluster_ids_N = _as_cluster_ids(cluster_ids, len(prompt_N))
     log_probs_N = _as_log_probs(log_probs, len(prompt_N))
 
@@ -149,14 +141,7 @@ def group_entropy(
     # Rounding must not leave a minus sign on a zero; one cluster is certainty by definition.
     clusters_P = np.bincount(clusters.prompt_C, minlength=prompts)
     entropy_P = np.where(clusters_P <= 1, 0.0, np.maximum(estimate(log_mass_C, clusters), 0.0))
-    return GroupEntropy(
-        prompt_N=prompt_N,
-        group_size_P=np.bincount(prompt_N, minlength=prompts),
-        counted_P=counted_P,
-        clusters_P=clusters_P,
-        entropy_P=entropy_P,
-        max_entropy_P=np.log(np.maximum(counted_P, 1)),
-    )
+    return GroupEntropy(counted_P, clusters_P, entropy_P, np.log(np.maximum(counted_P, 1)))
 
 
 def semantic_entropy(
@@ -170,7 +155,7 @@ def semantic_entropy(
 
     Args:
         cluster_ids: the cluster of each of the G responses, integers, shape (G,).
-        log_probs: one log-probability a response (mean or sum over its tokens), shape (G,); for `mass="likelihood"`.
+        log_probs: one log-probability per response (mean or sum over its tokens), shape (G,); for `mass="likelihood"`.
         estimator: `monte_carlo` (Eq. 5) or `rao_blackwell` (Eq. 4 over the observed clusters).
         mass: `count` or `likelihood`.
 
@@ -195,20 +180,10 @@ def lookup(registry: dict, name: str, what: str) -> Callable:
         raise UsageError(f"Unknown {what} {name!r}.", f"choose one of {', '.join(registry)}.") from None
 
 
-def index_groups(group_ids: Sequence[Hashable] | NDArray[np.generic]) -> tuple[Ints, int]:
-    """Number the groups 0..P-1 in order of first appearance. Returns (index of each row, P)."""
-    rows = group_ids.tolist() if isinstance(group_ids, np.ndarray) else list(group_ids)
-    if not rows:
-        raise SeedGrpoError("The group of responses is empty.", "give at least one response.")
-    numbers: dict[Hashable, int] = {}
-    index_N = np.fromiter((numbers.setdefault(row, len(numbers)) for row in rows), dtype=np.int64, count=len(rows))
-    return index_N, len(numbers)
-
-
 def _as_cluster_ids(cluster_ids: ArrayLike, rows: int) -> Ints:
     ids_N = np.asarray(cluster_ids)
     if ids_N.shape != (rows,):
-        raise UsageError(f"cluster_ids has shape {ids_N.shape}.", f"give one id a response, shape ({rows},).")
+        raise UsageError(f"cluster_ids has shape {ids_N.shape}.", f"give one id per response, shape ({rows},).")
     if ids_N.dtype.kind not in "iu" or (ids_N < DROPPED).any():
         raise UsageError(
             "cluster_ids must be integers, 0 or above (−1 for a dropped response).", "number the clusters."
@@ -221,7 +196,7 @@ def _as_log_probs(log_probs: ArrayLike | None, rows: int) -> Floats | None:
         return None
     log_probs_N = np.asarray(log_probs, dtype=np.float64)
     if log_probs_N.shape != (rows,):
-        raise UsageError(f"log_probs has shape {log_probs_N.shape}.", f"give one number a response, shape ({rows},).")
+        raise UsageError(f"log_probs has shape {log_probs_N.shape}.", f"give one number per response, shape ({rows},).")
     if not np.isfinite(log_probs_N).all():
         row = int(np.flatnonzero(~np.isfinite(log_probs_N))[0])
         raise SeedGrpoError(

@@ -8,40 +8,53 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.method.entropy import Floats, lookup
+from seed_grpo.method.entropy import lookup
+from seed_grpo.method.groups import Bools, Floats
 
 
-def linear(x: Floats, gamma: float) -> Floats:
+def linear(x: Floats) -> Floats:
     """1 − x: the paper's form."""
     return 1.0 - x
 
 
-def exponential(x: Floats, gamma: float) -> Floats:
+def exponential(x: Floats) -> Floats:
     """e^−x."""
     return np.exp(-x)
 
 
-def focal(x: Floats, gamma: float) -> Floats:
+def focal(x: Floats, *, gamma: float) -> Floats:
     """(1 − x)^γ; the paper names the form and leaves γ open."""
     return (1.0 - x) ** gamma
 
 
-def reciprocal(x: Floats, gamma: float) -> Floats:
+def reciprocal(x: Floats) -> Floats:
     """1 / (1 + x): second-hand reports of the authors' unpublished code describe this form."""
     return 1.0 / (1.0 + x)
 
 
-FORMS: dict[str, Callable[[Floats, float], Floats]] = {
-    "linear": linear,
-    "exponential": exponential,
-    "focal": focal,
-    "reciprocal": reciprocal,
+class Form(NamedTuple):
+    """A form of f.
+
+    Attributes:
+        f: from x, an array of any shape, to weights of the same shape.
+        parameters: the settings that f takes besides x, by name; they are passed as keywords.
+    """
+
+    f: Callable[..., Floats]
+    parameters: tuple[str, ...] = ()
+
+
+FORMS = {
+    "linear": Form(linear),
+    "exponential": Form(exponential),
+    "focal": Form(focal, ("gamma",)),
+    "reciprocal": Form(reciprocal),
 }
 
 
@@ -74,7 +87,7 @@ def uncertainty_weight(
 
     Args:
         entropy: semantic entropy, nats; a number or an array.
-        max_entropy: log G, nats; of the same shape. Where it is 0 (a single response) the weight is 1.
+        max_entropy: log G, nats; of the same shape. If it is 0 (a single response), the weight is 1.
         alpha: how strongly uncertainty counts, in [0, 1]; 0 gives weight 1 to every prompt.
         form: a key of `FORMS`.
         gamma: the exponent of `focal`.
@@ -96,11 +109,13 @@ def uncertainty_weight(
                 f"{name} holds a value that is negative or not finite.", "it is measured in nats, from 0."
             )
     ratios = np.divide(entropies, maxima, out=np.zeros(entropies.shape), where=maxima > 0)
-    weights = FORMS[form](alpha * np.minimum(ratios, 1.0), gamma)
+    settings = {"gamma": gamma}
+    chosen = FORMS[form]
+    weights = chosen.f(alpha * np.minimum(ratios, 1.0), **{name: settings[name] for name in chosen.parameters})
     return float(weights) if weights.ndim == 0 else weights
 
 
-def exceeds_maximum(entropy_P: Floats, max_entropy_P: Floats) -> NDArray[np.bool_]:
+def exceeds_maximum(entropy_P: Floats, max_entropy_P: Floats) -> Bools:
     """Where the ratio SE / SE_max had to be clipped at 1 (beyond rounding)."""
     return entropy_P > max_entropy_P * (1 + 1e-9) + 1e-12
 

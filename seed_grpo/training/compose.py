@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from seed_grpo.errors import UsageError
-from seed_grpo.method.settings import MethodSettings
+from seed_grpo.settings import Settings, default_node
 from seed_grpo.training.resolvers import register_resolvers
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ ROOT = "train"
 
 
 def register_defaults() -> None:
-    """Put what the YAML files cannot hold where Hydra finds it: the method's defaults, which stand once, in
-    `MethodSettings`, and the values that are worked out."""
+    """Put what the YAML files cannot hold where Hydra finds it: the method's defaults, which are in `Settings`
+    alone, and the values that are worked out."""
     from hydra.core.config_store import ConfigStore
 
     register_resolvers()
-    node = {"seed_grpo": MethodSettings().as_dict()}
+    node = {"seed_grpo": default_node()}
     ConfigStore.instance().store(group="method", name="paper", node=node, package="_global_")
 
 
@@ -51,5 +51,5 @@ def compose_config(overrides: Sequence[str] = ()) -> DictConfig:
             f"The configuration cannot be composed: {cause.rstrip('.')}.",
             "check the overrides; a key that the configuration does not have needs a + in front.",
         ) from error
-    MethodSettings.from_config(config.seed_grpo)
+    config.seed_grpo = Settings.from_config(config.seed_grpo).as_dict()  # no former names in the records of a run
     return config

@@ -17,72 +17,38 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Coroutine, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_all
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, TypeAlias
 from uuid import uuid4
 
 import ray
-import torch
 import transfer_queue as tq
 from omegaconf import DictConfig
-from tensordict import NonTensorData, NonTensorStack, TensorDict
+from tensordict import TensorDict
 from verl.trainer.ppo.v1.agent_loop_tq import apply_greedy_sampling_params
 from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 from verl.workers.config import HFModelConfig
 
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.verl_plugin.cpu.column_storage import stacked, unwrapped
-from seed_grpo.verl_plugin.cpu.hf_server import server_name
+from seed_grpo.meaning.protocol import Sample
+from seed_grpo.verl_plugin.batches import problem_of
+from seed_grpo.verl_plugin.graded import Graded
 from seed_grpo.verl_plugin.names import HF_ROLLOUT, REWARD_MANAGER
-from seed_grpo.verl_plugin.reward import SeedGrpoRewardManager, gold_answer
+from seed_grpo.verl_plugin.reward import SeedGrpoRewardManager, gold_answer, reward_info
+from seed_grpo.verl_plugin.trajectories import Response, as_tensordict, plain, prompt_rows, tag_of, trajectory
 
 logger = logging.getLogger(__name__)
 
 
 SINGLE_TURN = "single_turn_agent"
-_NO_INPUTS: dict[str, Any] = {}
 MOST_GRADED = 1 << 18
 """Responses remembered for the trainer; it looks older ones up in TransferQueue."""
 STOP_SECONDS = 10
 """How long a run's end waits for responses that are being stored."""
 
 
-@dataclass(frozen=True)
-class Response:
-    """What a server returned for one request.
-
-    Attributes:
-        token_ids: the response.
-        log_probs: of each token; None or empty where the server was not asked for them.
-        extra_fields: the server's reports, such as the version of its weights.
-        seconds: from the request to the answer.
-        num_preempted: how often vLLM interrupted the request; −1 where the server does not say.
-    """
-
-    token_ids: list[int]
-    log_probs: list[float] | None
-    extra_fields: dict[str, Any]
-    seconds: float
-    num_preempted: int
-
-
 Outcome: TypeAlias = Response | BaseException
-
-
-@dataclass(frozen=True)
-class Graded:
-    """What grading found out about a stored response.
-
-    Attributes:
-        info: the reward manager's `reward_extra_info`, with the answer.
-        reward: the reward.
-        row: the prompt's row of verl's data set.
-    """
-
-    info: dict[str, Any]
-    reward: float
-    row: dict[str, Any]
 
 
 class GroupRolloutManager:
@@ -113,6 +79,8 @@ class GroupRolloutManager:
         self._servers = self._find_servers()
         self._processor_kwargs = dict(config.data.get("mm_processor_kwargs") or {})
         self.stores_old_log_probs: bool = bypasses_old_log_probs(config)
+        self.keep_texts = False
+        """Whether responses are remembered with their texts; the trainer sets it for meanings that read them."""
         self._graded: OrderedDict[str, Graded] = OrderedDict()
         self._graded_lock = threading.Lock()
         self._running: set[Future[None]] = set()
@@ -123,10 +91,10 @@ class GroupRolloutManager:
 
     def generate_sequences(self, prompts: TensorDict) -> None:
         """Start generating; the groups appear in TransferQueue as they are finished. Does not wait."""
-        validate = bool(_plain(prompts["validate"])) if "validate" in prompts else False
+        validate = bool(plain(prompts["validate"])) if "validate" in prompts else False
         default = self._rollout.val_kwargs.n if validate else self._rollout.n
         alike: dict[tuple[int, bool], list[dict[str, Any]]] = {}
-        for row in _rows(prompts.exclude("validate")):
+        for row in prompt_rows(prompts.exclude("validate")):
             if row.pop("agent_name", SINGLE_TURN) != SINGLE_TURN:
                 raise _unsupported("an agent_name in the data other than single_turn_agent")
             n = int(row.pop("__rollout_n__", default))
@@ -167,6 +135,8 @@ class GroupRolloutManager:
         """The servers that take whole batches; empty where rollouts go through verl's client, response by response."""
         if self._rollout.name != HF_ROLLOUT or self._config.trainer.v1.trainer_mode != "seed_grpo_sync":
             return []
+        from seed_grpo.verl_plugin.cpu.hf_server import server_name
+
         replicas = self._config.trainer.nnodes * self._config.trainer.n_gpus_per_node
         return [ray.get_actor(server_name(rank)) for rank in range(replicas)]
 
@@ -264,78 +234,58 @@ class GroupRolloutManager:
         keys, fields, tags = [], [], []
         graded: dict[str, Graded] = {}
         errors: dict[str, BaseException] = {}
+        problems = {row["uid"]: problem_of(row) for row in rows}
         for i, outcome in enumerate(outcomes):
             row, session = rows[i // n], i % n
             try:
                 if isinstance(outcome, BaseException):
                     raise outcome
-                fields.append(self._fields(row, session, outcome))
+                stored, found = self._grade(row, session, outcome, problems[row["uid"]])
             except Exception as error:
                 errors.setdefault(row["uid"], error)
                 continue
-            if partition == "train" and self.stores_old_log_probs and "rollout_log_probs" in fields[-1]:
-                fields[-1]["old_log_probs"] = fields[-1]["rollout_log_probs"]
+            if partition == "train" and self.stores_old_log_probs and "rollout_log_probs" in stored:
+                stored["old_log_probs"] = stored["rollout_log_probs"]
             keys.append(f"{row['uid']}_{session}_0")
-            tags.append(_tag(row, fields[-1]))
-            info = fields[-1]["extra_fields"]["reward_extra_info"]
-            graded[keys[-1]] = Graded(info, float(fields[-1]["rm_scores"][-1]), row)
+            fields.append(stored)
+            tags.append(tag_of(row, stored))
+            graded[keys[-1]] = found
         if partition == "train":
-            with self._graded_lock:
-                self._graded.update(graded)
-                while len(self._graded) > MOST_GRADED:
-                    self._graded.popitem(last=False)
+            self._remember(graded)
         if keys:
-            tq.kv_batch_put(keys=keys, partition_id=partition, fields=_as_tensordict(fields), tags=tags)
+            tq.kv_batch_put(keys=keys, partition_id=partition, fields=as_tensordict(fields), tags=tags)
         if errors:
             lost, first = len(outcomes) - len(keys), next(iter(errors.values()))
             logger.error("%d of %d responses failed; the first: %s", lost, len(outcomes), first, exc_info=first)
         return set(errors)
 
-    def _fields(self, row: dict[str, Any], session: int, response: Response) -> dict[str, Any]:
-        """A trajectory as verl's agent loop stores it."""
-        token_ids = response.token_ids[: self._rollout.response_length]
+    def _grade(
+        self, row: dict[str, Any], session: int, response: Response, problem: dict[str, Any]
+    ) -> tuple[dict[str, Any], Graded]:
+        """A response as verl stores it, and as the method reads it."""
+        limit = self._rollout.response_length
+        token_ids = response.token_ids[:limit]
         if not token_ids:
             raise SeedGrpoError(
                 "The rollout server returned an empty response.", "see the server's log for the reason."
             )
         start = time.perf_counter()
-        verdict = self._reward.score(token_ids, gold_answer(row))
+        text = self._reward.text(token_ids)
+        verdict = self._reward.verdict(token_ids, text, gold_answer(row))
         score_seconds = time.perf_counter() - start
-        prompts = torch.tensor(row["prompt_ids"], dtype=torch.int64)
-        answer = torch.tensor(token_ids, dtype=torch.int64)
-        mask = torch.ones_like(answer)
-        scores = torch.zeros(len(token_ids), dtype=torch.float32)
-        scores[-1] = verdict["reward_score"]
-        input_ids = torch.cat([prompts, answer])
-        fields = {name: value for name, value in row.items() if name != "prompt_ids"}
-        fields |= {
-            "session_id": session,
-            "prompts": prompts,
-            "responses": answer,
-            "response_mask": mask,
-            "loss_mask": mask,
-            "input_ids": input_ids,
-            "position_ids": torch.arange(len(input_ids)),
-            "rm_scores": scores,
-            "num_turns": 2,
-            "metrics": {
-                "generate_sequences": response.seconds,
-                "compute_score": score_seconds,
-                "num_preempted": response.num_preempted,
-            },
-            "multi_modal_inputs": _NO_INPUTS,
-            "mm_processor_kwargs": self._processor_kwargs,
-            "mm_processor_output": None,
-            "extra_fields": {
-                **response.extra_fields,
-                "turn_scores": [],
-                "tool_rewards": [],
-                "reward_extra_info": verdict["reward_extra_info"],
-            },
-        }
-        if response.log_probs:
-            fields["rollout_log_probs"] = torch.tensor(response.log_probs[: len(token_ids)], dtype=torch.float32)
-        return fields
+        log_probs = response.log_probs[:limit] if response.log_probs else None
+        fields = trajectory(
+            row, session, replace(response, token_ids=token_ids, log_probs=log_probs), verdict.reward,
+            reward_info(verdict), score_seconds=score_seconds, processor_kwargs=self._processor_kwargs,
+        )  # fmt: skip
+        sample = Sample(text if self.keep_texts else None, verdict.answer, problem)
+        return fields, Graded(sample, verdict.reward)
+
+    def _remember(self, graded: dict[str, Graded]) -> None:
+        with self._graded_lock:
+            self._graded.update(graded)
+            while len(self._graded) > MOST_GRADED:
+                self._graded.popitem(last=False)
 
 
 def check_supported(config: DictConfig) -> None:
@@ -367,47 +317,3 @@ def _unsupported(what: str) -> UsageError:
         f"The group rollout does not support {what}.",
         "set actor_rollout_ref.rollout.agent.agent_loop_manager_class=null for verl's own path.",
     )
-
-
-def _rows(batch: TensorDict) -> list[dict[str, Any]]:
-    """A batch of prompts as one dict a prompt."""
-    columns = {name: _cells(value, len(batch)) for name, value in batch.items()}
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _cells(value: Any, n: int) -> list[Any]:
-    if isinstance(value, NonTensorStack):
-        return unwrapped(value)
-    return [value.data] * n if isinstance(value, NonTensorData) else list(value)
-
-
-def _plain(value: Any) -> Any:
-    return value.data if isinstance(value, NonTensorData) else value
-
-
-def _as_tensordict(rows: list[dict[str, Any]]) -> TensorDict:
-    """The rows as columns, in the layouts that TransferQueue takes apart fastest; what is read is the same."""
-    return TensorDict({name: _column([row[name] for row in rows]) for name in rows[0]}, batch_size=[len(rows)])
-
-
-def _column(values: list[Any]) -> torch.Tensor | NonTensorStack:
-    if not isinstance(values[0], torch.Tensor):
-        return stacked(values)
-    if all(value.shape == values[0].shape for value in values):
-        return torch.stack(values)
-    # verl builds jagged ones; TransferQueue takes a column apart more than once, jagged ones in Python, these in C++.
-    return torch.nested.nested_tensor(values, layout=torch.strided)
-
-
-def _tag(row: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
-    prompt_length, response_length = len(fields["prompts"]), len(fields["responses"])
-    extra = fields["extra_fields"]
-    return {
-        "status": "success",
-        "prompt_len": prompt_length,
-        "response_len": response_length,
-        "seq_len": prompt_length + response_length,
-        "global_steps": row["global_steps"],
-        "min_global_steps": extra.get("min_global_steps"),
-        "max_global_steps": extra.get("max_global_steps"),
-    }

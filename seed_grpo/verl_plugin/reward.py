@@ -15,8 +15,8 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from seed_grpo.engines.generation_config import end_token_ids
 from seed_grpo.errors import SeedGrpoError
-from seed_grpo.meaning.scoring import score_response
-from seed_grpo.method.settings import MethodSettings
+from seed_grpo.meaning.scoring import Verdict, score_response
+from seed_grpo.settings import Settings
 from seed_grpo.verl_plugin.names import REWARD_MANAGER
 
 
@@ -35,7 +35,7 @@ class SeedGrpoRewardManager(RewardManagerBase):
         reward_model_tokenizer: Any = None,
     ) -> None:
         super().__init__(config, tokenizer, compute_score)
-        self._settings = MethodSettings.from_config(config.get("seed_grpo"))
+        self._settings = Settings.from_config(config.get("seed_grpo"))
         self._max_response_length = config.actor_rollout_ref.rollout.response_length
         self._ends = set(end_token_ids(config.actor_rollout_ref.model.path, tokenizer))
 
@@ -50,23 +50,35 @@ class SeedGrpoRewardManager(RewardManagerBase):
 
     def score(self, token_ids: Sequence[int], gold: str | Sequence[str]) -> dict[str, Any]:
         """Reward and reward info of one response given as token ids."""
-        verdict = score_response(
-            self.tokenizer.decode(token_ids, skip_special_tokens=True),
+        verdict = self.verdict(token_ids, self.text(token_ids), gold)
+        return {"reward_score": verdict.reward, "reward_extra_info": reward_info(verdict)}
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        """The text of a response."""
+        return self.tokenizer.decode(token_ids, skip_special_tokens=True)
+
+    def verdict(self, token_ids: Sequence[int], text: str, gold: str | Sequence[str]) -> Verdict:
+        """What becomes of a response; its tokens tell whether it was cut off."""
+        return score_response(
+            text,
             gold,
             truncated=len(token_ids) >= self._max_response_length and token_ids[-1] not in self._ends,
             template=self._settings.answer_template,
             level=self._settings.grade_level,
         )
-        return {
-            "reward_score": verdict.reward,
-            # The same keys on every sample, or verl's validation fails; a string under `pred` gives maj@N.
-            "reward_extra_info": {
-                "acc": verdict.reward,
-                "pred": verdict.answer or "",
-                "answered": float(verdict.answer is not None),
-                "truncated": float(verdict.truncated),
-            },
-        }
+
+
+def reward_info(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as verl's `reward_extra_info`.
+
+    It has the same keys for every response, or verl's validation fails; a string under `pred` gives maj@N.
+    """
+    return {
+        "acc": verdict.reward,
+        "pred": verdict.answer or "",
+        "answered": float(verdict.answer is not None),
+        "truncated": float(verdict.truncated),
+    }
 
 
 def gold_answer(fields: Any) -> str | Sequence[str]:

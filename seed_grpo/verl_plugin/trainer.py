@@ -7,15 +7,11 @@ rest of it records what happened.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import transfer_queue as tq
 from omegaconf import DictConfig
-from tensordict import NonTensorData
 from verl.trainer.ppo.padding_utils import upsample_batch_to_divisible_size
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
 from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
@@ -23,23 +19,20 @@ from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.skip import SkipManager
 
-from seed_grpo.errors import SeedGrpoError
-from seed_grpo.meaning.answers import extract_answer
-from seed_grpo.meaning.equivalence import shared_keyer
-from seed_grpo.method.batch import MeasuredBatch, measure_batch
-from seed_grpo.method.settings import MethodSettings
+from seed_grpo.meaning.registry import make_meaning
+from seed_grpo.measuring import measure_responses
 from seed_grpo.runs.checkpoints import point_to_newest_whole, seal, step_folder
 from seed_grpo.runs.names import STOP, STOPPED
 from seed_grpo.runs.records import RunRecords
+from seed_grpo.settings import Settings
+from seed_grpo.verl_plugin.batches import real_final_rows, uid_of, weight_of_rows
 from seed_grpo.verl_plugin.checks import check_group_size
 from seed_grpo.verl_plugin.estimator import BatchWeights, batch_weights
-from seed_grpo.verl_plugin.reward import answer_of, holds_answer
+from seed_grpo.verl_plugin.graded import Graded, GradedReader, response_log_probs
 from seed_grpo.verl_plugin.runtime import RuntimeSettings
 
 if TYPE_CHECKING:  # verl loads this module while it loads what the group rollout needs
-    from seed_grpo.verl_plugin.group_rollout import Graded
-
-logger = logging.getLogger(__name__)
+    from seed_grpo.verl_plugin.group_rollout import GroupRolloutManager
 
 NOT_FOR_WORKERS = {
     "ability", "agent_name", "data_source", "dummy_tensor", "extra_fields", "extra_info", "global_steps", "index",
@@ -60,13 +53,15 @@ class SeedGrpoMixin(PPOTrainer):
 
     extends: str
     """The mode of verl's that the trainer extends. verl compares `trainer_mode` with its own names in many places."""
+    agent_loop_manager: Any = None
+    """verl's `fit` sets it."""
 
     def __init__(self, config: DictConfig) -> None:
-        self.method = MethodSettings.from_config(config.get("seed_grpo"))
+        self.settings = Settings.from_config(config.get("seed_grpo"))
+        self.meaning = make_meaning(self.settings)
         self.runtime = RuntimeSettings.from_config(config.get("seed_grpo_runtime"))
         check_group_size(config)
         self.folder = Path(config.trainer.default_local_dir)
-        self._answers_decoded = False
         self._saved_step = 0
         super().__init__(config)
 
@@ -105,11 +100,21 @@ class SeedGrpoMixin(PPOTrainer):
         self.records = RunRecords(self.folder, last_step=self.global_steps)
 
     def fit(self, agent_loop_manager: Any) -> None:
+        self.agent_loop_manager = agent_loop_manager
+        if self.group_rollout:
+            self.group_rollout.keep_texts = self.meaning.needs_text
         try:
             super().fit(agent_loop_manager)
         finally:
-            if stop := getattr(agent_loop_manager, "stop", None):
-                stop()
+            if self.group_rollout:
+                self.group_rollout.stop()
+
+    @property
+    def group_rollout(self) -> GroupRolloutManager | None:
+        """The manager of the rollouts if it is ours, in this process; None on verl's own path."""
+        from seed_grpo.verl_plugin.group_rollout import GroupRolloutManager
+
+        return self.agent_loop_manager if isinstance(self.agent_loop_manager, GroupRolloutManager) else None
 
     # ---- checkpoints ------------------------------------------------------------------------------------------------
 
@@ -141,7 +146,7 @@ class SeedGrpoMixin(PPOTrainer):
         return upsample_batch_to_divisible_size(batch, multiple, self.tokenizer.eos_token_id)
 
     def _compute_old_log_prob(self, batch: Any, metrics: dict) -> Any:
-        stored = getattr(self.agent_loop_manager, "stores_old_log_probs", False)
+        stored = self.group_rollout is not None and self.group_rollout.stores_old_log_probs
         if stored and not any(tag.get("is_padding", False) for tag in batch.tags):
             return batch
         return super()._compute_old_log_prob(batch, metrics=metrics)
@@ -158,79 +163,41 @@ class SeedGrpoMixin(PPOTrainer):
     def _compute_advantage(self, batch: Any, metrics: dict) -> Any:
         # The rows that take part in the advantages: the final output of each session, without padding.
         keys = [batch.keys[row] for row in real_final_rows(batch.keys, batch.tags)]
-        graded = self._graded(keys)
-        measured = self._measure(keys, batch.partition_id, graded)
+        graded = self._graded(keys, batch.partition_id)
+        samples = [response.sample for response in graded]
+        measured = measure_responses(
+            [uid_of(key) for key in keys],
+            samples,
+            [response.reward for response in graded],
+            self.meaning,
+            self.settings,
+            log_probs_N=self._log_probs(keys, batch.partition_id),
+        )
         metrics.update(measured.metrics())
-        metrics.update({f"seed_grpo/clusterer/{name}": n for name, n in shared_keyer().take_counts().items()})
-        records = self._prompt_records(keys, batch.partition_id, graded, measured)
-        self.records.write_prompts(self.global_steps, records)
+        metrics.update({f"seed_grpo/clusterer/{name}": n for name, n in self.meaning.take_counts().items()})
+        problems = [samples[rows[0]].row for rows in measured.groups.rows_P]
+        self.records.write_prompts(
+            self.global_steps,
+            (
+                {**record, "prompt": problem["question"], "gold": problem["gold"]}
+                for record, problem in zip(measured.records(), problems, strict=True)
+            ),
+        )
         with batch_weights(BatchWeights(keys=batch.keys, weight_N=weight_of_rows(batch.keys, measured))):
             return super()._compute_advantage(batch, metrics)
 
-    def _graded(self, keys: list[str]) -> list[Graded] | None:
-        """What the group rollout, in this process, knows of the responses; None where TransferQueue must be asked."""
-        take = getattr(getattr(self, "agent_loop_manager", None), "take_graded", None)
-        return take(keys) if take else None
+    def _graded(self, keys: list[str], partition_id: str) -> list[Graded]:
+        # Fetching the responses from TransferQueue takes longer than all of the method; the group rollout has them.
+        known = self.group_rollout.take_graded(keys) if self.group_rollout else None
+        if known is not None:
+            return known
+        reader = GradedReader(self.tokenizer, self.settings.answer_template, self.meaning.needs_text)
+        return reader.read(keys, partition_id)
 
-    def _measure(self, keys: list[str], partition_id: str, graded: list[Graded] | None) -> MeasuredBatch:
-        likelihood = self.method.mass == "likelihood"
-        fields = ["old_log_probs", "response_mask"] if likelihood else []
-        if graded is None:
-            fields += ["extra_fields", "rm_scores"]
-        data: Any = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=fields) if fields else None
-        if graded is None:
-            infos = [(extra or {}).get("reward_extra_info", {}) for extra in column(data, "extra_fields")]
-            answers = self._answers(infos, keys, partition_id)
-            rewards = [float(scores.sum()) for scores in data["rm_scores"].unbind()]
-        else:
-            answers = [answer_of(response.info) for response in graded]
-            rewards = [response.reward for response in graded]
-        return measure_batch(
-            [uid_of(key) for key in keys],
-            answers,
-            rewards,
-            self.method,
-            log_probs_N=self._log_probs(data) if likelihood else None,
-        )
-
-    def _answers(self, infos: list[dict], keys: list[str], partition_id: str) -> list[str | None]:
-        """The final answers: from our reward manager, or read from the responses beside somebody else's."""
-        if all(holds_answer(info) for info in infos):
-            return [answer_of(info) for info in infos]
-        if not self._answers_decoded:
-            self._answers_decoded = True
-            logger.warning("The reward manager does not return answers: they are extracted from the responses' text.")
-        data = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=["responses"])
-        texts = self.tokenizer.batch_decode(
-            [ids.tolist() for ids in data["responses"].unbind()], skip_special_tokens=True
-        )
-        return [extract_answer(text, template=self.method.answer_template) for text in texts]
-
-    def _log_probs(self, data: Any) -> np.ndarray:
-        """One number a response: the mean or the sum of its tokens' log-probabilities under the current policy."""
-        numbers = []
-        for log_probs_T, mask_T in zip(data["old_log_probs"].unbind(), data["response_mask"].unbind(), strict=True):
-            kept = log_probs_T[mask_T.bool()].double()
-            numbers.append(float(kept.mean() if self.method.length_normalize else kept.sum()))
-        return np.array(numbers)
-
-    def _prompt_records(
-        self, keys: list[str], partition_id: str, graded: list[Graded] | None, measured: MeasuredBatch
-    ) -> list[dict[str, Any]]:
-        firsts = [rows[0] for rows in measured.rows_P]
-        if graded is None:
-            data = tq.kv_batch_get(
-                keys=[keys[row] for row in firsts],
-                partition_id=partition_id,
-                select_fields=["raw_prompt", "reward_model"],
-            )
-            prompts, golds = column(data, "raw_prompt"), column(data, "reward_model")
-        else:
-            prompts, golds = ([graded[row].row.get(name) for row in firsts] for name in ("raw_prompt", "reward_model"))
-        return [
-            {**record, "prompt": prompt_text(messages), "gold": (reward_model or {}).get("ground_truth")}
-            for record, messages, reward_model in zip(measured.records(), prompts, golds, strict=True)
-        ]
+    def _log_probs(self, keys: list[str], partition_id: str) -> np.ndarray | None:
+        if self.settings.mass != "likelihood":
+            return None
+        return response_log_probs(keys, partition_id, mean=self.settings.length_normalize)
 
     # ---- records ----------------------------------------------------------------------------------------------------
 
@@ -275,8 +242,8 @@ class SeedGrpoTrainerSync(SeedGrpoMixin, PPOTrainerSync):
     def on_sample_begin(self) -> None:
         super().on_sample_begin()
         # The group rollout, in this process, says when it is done; verl asks TransferQueue again and again.
-        if wait := getattr(self.agent_loop_manager, "wait", None):
-            wait()
+        if self.group_rollout:
+            self.group_rollout.wait()
 
     def _compute_metrics(self, batch: Any, metrics: dict, *args: Any, **kwargs: Any) -> None:
         # The weights are new, checkpoint and validation are done: the servers can begin with the next step's responses
@@ -311,39 +278,3 @@ class SeedGrpoTrainerSeparateAsync(SeedGrpoMixin, PPOTrainerSeparateAsync):
     """SEED-GRPO with rollouts on devices of their own."""
 
     extends = "separate_async"
-
-
-def column(data: Any, name: str) -> list[Any]:
-    """A column of plain objects; TransferQueue hands it out as one of several sequence types."""
-    return [value.data if isinstance(value, NonTensorData) else value for value in data[name]]
-
-
-def uid_of(key: str) -> str:
-    """The prompt of a TransferQueue key `{uid}_{session}_{index}`."""
-    return key.rsplit("_", 2)[0]
-
-
-def weight_of_rows(keys: Sequence[str], measured: MeasuredBatch) -> np.ndarray:
-    """The weight of each row's prompt, shape (N,); 1 for a row of no measured prompt, that is for padding."""
-    weight_of = dict(zip(measured.uids, measured.weights.weight_P, strict=True))
-    return np.array([weight_of.get(uid_of(key), 1.0) for key in keys])
-
-
-def real_final_rows(keys: list[str], tags: list[dict]) -> list[int]:
-    """The rows that verl's GRPO compares: the last output of each session; no padding. In order of the batch."""
-    final: dict[str, tuple[int, int]] = {}
-    for row, (key, tag) in enumerate(zip(keys, tags, strict=True)):
-        if tag.get("is_padding", False):
-            continue
-        session, index = key.rsplit("_", 1)
-        if session not in final or int(index) > final[session][0]:
-            final[session] = (int(index), row)
-    if not final:
-        raise SeedGrpoError("The batch holds no response.", "look for the rollout's errors further up in the log.")
-    return sorted(row for _, row in final.values())
-
-
-def prompt_text(messages: Any) -> str | None:
-    """The text of the last user message of a prompt."""
-    texts = [message.get("content") for message in messages or [] if message.get("role") == "user"]
-    return texts[-1] if texts and isinstance(texts[-1], str) else None

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from seed_grpo import seed_grpo_advantages, semantic_entropy, uncertainty_weight
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.method.advantage import prompt_weights
+from seed_grpo.method.groups import Groups
 from seed_grpo.method.settings import MethodSettings
+from seed_grpo.settings import Settings
 
 batches = st.lists(
     st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.integers(0, 4)), min_size=1, max_size=8), min_size=1, max_size=5
@@ -73,7 +75,7 @@ def test_agreed_groups_have_no_advantage_whatever_their_entropy() -> None:
 
 def test_a_clipped_ratio_is_reported() -> None:
     settings = MethodSettings(mass="likelihood", alpha=1.0)
-    weights = prompt_weights(["q", "q"], [0, 1], settings, log_probs=[-1.0, -500.0])
+    weights = prompt_weights(Groups.of(["q", "q"]), [0, 1], settings, log_probs=[-1.0, -500.0])
     assert weights.clipped_P.tolist() == [True]
     assert weights.weight_P.tolist() == [0.0]
 
@@ -82,7 +84,7 @@ def test_a_clipped_ratio_is_reported() -> None:
     ("arguments", "words"),
     [
         ({"rewards": [1.0, float("nan")]}, r"rewards\[1\]"),
-        ({"rewards": [1.0]}, "one reward a response"),
+        ({"rewards": [1.0]}, "one reward per response"),
         ({"alhpa": 0.5}, "alpha"),
         ({"alpha": 2.0}, "alpha"),
         ({"estimator": "nope"}, "monte_carlo"),
@@ -104,12 +106,12 @@ def test_bad_arguments_are_named(arguments: dict, words: str) -> None:
 )
 def test_settings_that_cannot_be(settings: dict, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        MethodSettings.from_config(settings)
+        Settings.from_config(settings)
 
 
 def test_the_defaults_are_the_papers() -> None:
-    settings = MethodSettings.from_config(None)
-    assert (settings.alpha, settings.form, settings.estimator, settings.mass, settings.cluster_level) == (
+    settings = Settings.from_config(None)
+    assert (settings.alpha, settings.form, settings.estimator, settings.mass, settings.meaning) == (
         0.02,
         "linear",
         "monte_carlo",

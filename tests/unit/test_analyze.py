@@ -184,7 +184,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
         (["{empty}"], 1, "No rollouts"),
         (["{gone}"], 2, "does not exist"),
         (["{run}", "--format", "xlsx"], 2, "parquet, csv"),
-        (["{run}", "--level", "fuzzy"], 2, "cluster_level"),
+        (["{run}", "--level", "fuzzy"], 2, "meaning"),
         (["{run}", "--estimator", "guess"], 2, "estimator"),
         (["{run}", "--alpha", "2"], 2, "alpha"),
         (["{run}", "--template", "chat"], 2, "template"),

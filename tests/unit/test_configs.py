@@ -13,7 +13,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from seed_grpo.errors import UsageError
-from seed_grpo.method.settings import MethodSettings
+from seed_grpo.settings import Settings
 from seed_grpo.training.compose import compose_config
 from seed_grpo.training.resolvers import attention_note, minibatch_prompts
 
@@ -149,7 +149,7 @@ def test_the_values_of_dr_grpo_have_not_drifted(run: str) -> None:
         expected |= {"actor_rollout_ref.rollout.n": 16, "actor_rollout_ref.actor.ppo_mini_batch_size": 8}
     got = {key: value(config, key) for key in expected}
     assert got == expected
-    assert MethodSettings.from_config(config.seed_grpo) == MethodSettings()
+    assert Settings.from_config(config.seed_grpo) == Settings()
     assert config.actor_rollout_ref.rollout.name == "vllm"
     assert config.actor_rollout_ref.actor.strategy == "fsdp2"
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from seed_grpo import semantic_entropy
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.method.entropy import DROPPED, ESTIMATORS, MASSES, group_entropy
+from seed_grpo.method import DROPPED
+from seed_grpo.method.entropy import ESTIMATORS, MASSES, group_entropy
 
 IDS_G = [0, 0, 1, 2, 1, 0, 0, 3]
 TOKEN_LOG_PROBS = [[-0.1 * (j + 1) - 0.05 * k for k in range(3 + j % 3)] for j in range(8)]
@@ -111,7 +112,7 @@ def test_a_batch_is_its_groups_one_by_one(batch, estimator, mass, random) -> Non
             [cluster for cluster, _ in group], log_probs=[v for _, v in group], estimator=estimator, mass=mass
         )
         assert together.entropy_P[p] == pytest.approx(alone, rel=1e-9, abs=1e-9)
-        assert together.group_size_P[p] == len(group)
+        assert together.counted_P[p] == len(group)
 
 
 def test_dropped_responses_take_no_part() -> None:
@@ -130,7 +131,7 @@ def test_dropped_responses_take_no_part() -> None:
         ({"cluster_ids": [0, 1], "estimator": "shannon"}, "rao_blackwell"),
         ({"cluster_ids": [0, 1], "mass": "counts"}, "likelihood"),
         ({"cluster_ids": [0, 1], "mass": "likelihood"}, "log-probability"),
-        ({"cluster_ids": [0, 1], "mass": "likelihood", "log_probs": [0.0]}, "one number a response"),
+        ({"cluster_ids": [0, 1], "mass": "likelihood", "log_probs": [0.0]}, "one number per response"),
         ({"cluster_ids": [0, 1], "mass": "likelihood", "log_probs": [0.0, float("nan")]}, r"log_probs\[1\]"),
         ({"cluster_ids": [0, 1], "mass": "likelihood", "log_probs": [-float("inf"), 0.0]}, r"log_probs\[0\]"),
         ({"cluster_ids": [0.0, 1.0]}, "integers"),

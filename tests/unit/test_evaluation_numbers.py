@@ -167,8 +167,8 @@ class TestGrading:
         assert [grade.correct for grade in grades] == [True, False]
 
     def test_clusters(self) -> None:
-        assert cluster(["1/2", "0.5", None, "2", None], "symbolic") == [0, 0, 1, 2, 3]
-        assert cluster(["1/2", "0.5"], "exact") == [0, 1]
+        assert cluster([["1/2", "0.5", None, "2", None], ["7"]], "symbolic") == [[0, 0, 1, 2, 3], [0]]
+        assert cluster([["1/2", "0.5"]], "exact") == [[0, 1]]
 
     def test_stop_strings_end_a_response(self) -> None:
         full = Completion("<answer>1</answer> and more", truncated=True, tokens=9)
@@ -204,9 +204,9 @@ class TestGrading:
             [gold for gold in golds for _ in range(16)],
             answer_template="boxed",
         )
-        clusters = [
-            cluster([grade.answer for grade in grades[at : at + 16]], "symbolic") for at in range(0, len(grades), 16)
-        ]
+        clusters = cluster(
+            [[grade.answer for grade in grades[at : at + 16]] for at in range(0, len(grades), 16)], "symbolic"
+        )
         seconds = time.monotonic() - start
         assert 0.3 < np.mean([grade.correct for grade in grades]) < 0.7
         assert 2 < np.mean([max(ids) + 1 for ids in clusters]) <= 3

@@ -25,7 +25,9 @@ from seed_grpo.evaluation.problems import Benchmark, Problem
 from seed_grpo.evaluation.responses import GREEDY, Key
 from seed_grpo.evaluation.run import Settings, _describe
 from seed_grpo.evaluation.summarize import summarize
-from seed_grpo.method.batch import measure_batch
+from seed_grpo.meaning.by_answer import ByAnswer
+from seed_grpo.meaning.protocol import Sample
+from seed_grpo.measuring import measure_responses
 from seed_grpo.method.settings import MethodSettings
 from seed_grpo.report.build import collect, to_html, to_markdown, write_report
 from seed_grpo.report.paper import paper_data, paper_rows
@@ -91,8 +93,12 @@ def make_run(folder: Path, estimator: str = "seed_grpo", texts: list[str] | None
         answers = [
             (texts[k] if texts and k < len(texts) and step == 10 else str(generator.integers(4))) for k in range(32)
         ]
-        batch = measure_batch(
-            [f"u{k // 8}" for k in range(32)], answers, [float(answer == "1") for answer in answers], MethodSettings()
+        batch = measure_responses(
+            [f"u{k // 8}" for k in range(32)],
+            [Sample(None, answer) for answer in answers],
+            [float(answer == "1") for answer in answers],
+            ByAnswer("exact"),
+            MethodSettings(),
         )
         records.write_prompts(step, batch.records())
         validation = {"val/accuracy": step / 20} if step % 5 == 0 else {}

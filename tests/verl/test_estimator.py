@@ -17,10 +17,13 @@ from verl.protocol import DataProto
 from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 
 from seed_grpo.errors import SeedGrpoError
-from seed_grpo.method.batch import MeasuredBatch, measure_batch
-from seed_grpo.method.settings import MethodSettings
+from seed_grpo.meaning.by_answer import ByAnswer
+from seed_grpo.meaning.protocol import Sample
+from seed_grpo.measuring import measure_responses
+from seed_grpo.method.batch import MeasuredBatch
+from seed_grpo.settings import Settings
+from seed_grpo.verl_plugin.batches import real_final_rows, uid_of, weight_of_rows
 from seed_grpo.verl_plugin.estimator import BatchWeights, batch_weights
-from seed_grpo.verl_plugin.trainer import real_final_rows, uid_of, weight_of_rows
 
 WIDTH = 9
 
@@ -72,11 +75,12 @@ class Batch:
 
     def measured(self, **settings: Any) -> MeasuredBatch:
         rows = real_final_rows(self.keys, self.tags)
-        return measure_batch(
+        return measure_responses(
             [uid_of(self.keys[row]) for row in rows],
-            [self.answers[row] for row in rows],
+            [Sample(None, self.answers[row]) for row in rows],
             [self.rewards[row] for row in rows],
-            MethodSettings.from_config(settings),
+            ByAnswer("exact"),
+            Settings.from_config(settings),
         )
 
     def advantages(self, estimator: str, std: bool) -> torch.Tensor:
@@ -104,7 +108,7 @@ def test_each_row_is_verls_own_times_the_weight_of_its_prompt(std: bool) -> None
     for seed in range(20):
         batch = Batch(seed)
         measured = batch.measured(alpha=1.0)
-        weight_of = dict(zip(measured.uids, measured.weights.weight_P, strict=True))
+        weight_of = dict(zip(measured.groups.ids, measured.weights.weight_P, strict=True))
         with batch_weights(BatchWeights(batch.keys, weight_of_rows(batch.keys, measured))):
             ours = batch.advantages("seed_grpo", std)
         plain = batch.advantages("grpo", std)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from seed_grpo.errors import UsageError
 from seed_grpo.meaning.equivalence.grading import gold_strings, is_correct
 from seed_grpo.meaning.equivalence.keys import LEVELS, NO_ANSWER_RULES, AnswerKeyer
+from seed_grpo.method import DROPPED
 
 __all__ = ["LEVELS", "AnswerKeyer", "cluster_answers", "cluster_keys", "grade_answer", "shared_keyer"]
 
@@ -60,8 +61,6 @@ def cluster_keys(keys: Sequence[str | None], *, no_answer: str = "singleton") ->
     """As `cluster_answers`, for answers whose keys are known."""
     if no_answer not in NO_ANSWER_RULES:
         raise UsageError(f"Unknown no_answer {no_answer!r}.", f"choose one of {', '.join(NO_ANSWER_RULES)}.")
-    from seed_grpo.method.entropy import DROPPED  # here, because it loads numpy and the workers need none
-
     ids: dict[object, int] = {}
     clusters = []
     for row, key in enumerate(keys):

@@ -19,7 +19,7 @@ import numpy as np
 import ray
 import torch
 from omegaconf import DictConfig
-from tensordict import NonTensorData, NonTensorStack, TensorDict
+from tensordict import NonTensorStack, TensorDict
 from transfer_queue.metadata import BatchMeta, extract_field_schema
 from transfer_queue.storage.bootstrap.provider import StorageBootstrapProvider
 from transfer_queue.storage.managers.base import StorageManager, StorageManagerFactory
@@ -28,6 +28,7 @@ from transfer_queue.storage.simple_storage import StorageKeyNotFoundError
 
 from seed_grpo.verl_plugin.cpu.column_store import Column, ColumnStore
 from seed_grpo.verl_plugin.names import COLUMN_STORAGE
+from seed_grpo.verl_plugin.objects import stacked, unwrapped
 
 _ACTOR, _NAMESPACE = "SeedGrpoColumnStore", "transfer_queue"
 _STATE = "columns.pkl"
@@ -132,25 +133,6 @@ def batched(columns: list[Column]) -> torch.Tensor | NonTensorStack:
     return torch.nested.nested_tensor_from_jagged(
         values, offsets, min_seqlen=int(lengths.min()), max_seqlen=int(lengths.max())
     )
-
-
-def stacked(objects: list[Any]) -> NonTensorStack:
-    """Objects as a column; an object that occurs several times, as most in a group do, is wrapped once."""
-    return NonTensorStack(*_each_once(NonTensorData, objects))
-
-
-def unwrapped(stack: NonTensorStack) -> list[Any]:
-    """The objects of a stack; an object that occurs several times is unwrapped once."""
-    items = stack.tensordicts
-    if not all(type(item) is NonTensorData for item in items):
-        return stack.tolist()
-    return _each_once(lambda item: item.data, items)
-
-
-def _each_once(function: Callable[[Any], Any], items: list[Any]) -> list[Any]:
-    """The function applied to each item; it is called once for an item that occurs several times."""
-    of_id = {key: function(item) for key, item in {id(item): item for item in items}.items()}
-    return [of_id[id(item)] for item in items]
 
 
 def _rows(column: Column) -> list[Any]:
