@@ -27,6 +27,19 @@ Groups: TypeAlias = Sequence[Sequence[Sample]]
 """For each prompt of a batch, its responses."""
 
 
+class Options(Protocol):
+    """What the factory of a meaning may read of the settings; `seed_grpo.meaning.settings.MeaningSettings` has it."""
+
+    @property
+    def meaning(self) -> str: ...
+    @property
+    def no_answer(self) -> str: ...
+    @property
+    def grade_level(self) -> str: ...
+    @property
+    def answer_template(self) -> str: ...
+
+
 class Meaning(Protocol):
     """Tells which responses to a prompt mean the same.
 

@@ -6,23 +6,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.meaning.by_answer import ByAnswer
 from seed_grpo.meaning.equivalence.keys import LEVELS
-from seed_grpo.meaning.protocol import Groups, Meaning
+from seed_grpo.meaning.protocol import Groups, Meaning, Options
 from seed_grpo.method import DROPPED
 
-if TYPE_CHECKING:
-    from seed_grpo.meaning.settings import MeaningSettings
 
-
-def _by_answer(level: str, settings: MeaningSettings) -> Meaning:
+def _by_answer(level: str, settings: Options) -> Meaning:
     return ByAnswer(level, settings.no_answer)
 
 
-MEANINGS: dict[str, Callable[[MeaningSettings], Meaning]] = {level: partial(_by_answer, level) for level in LEVELS}
+MEANINGS: dict[str, Callable[[Options], Meaning]] = {level: partial(_by_answer, level) for level in LEVELS}
 """The factory of each meaning, from the settings."""
 
 
@@ -37,7 +34,7 @@ def check_name(name: Any) -> None:
         )
 
 
-def make_meaning(settings: MeaningSettings) -> Meaning:
+def make_meaning(settings: Options) -> Meaning:
     """The meaning that the settings name.
 
     Raises:
