@@ -20,7 +20,7 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 450, 60
 VERL = {"verl", "transfer_queue", "tensordict"}
 
 # What is still to be mended. An entry that is mended fails the test until it is taken out.
-LONG_FILES: set[str] = {"seed_grpo.meaning.equivalence.evaluate", "seed_grpo.meaning.equivalence.latex"}
+LONG_FILES: set[str] = set()
 LONG_FUNCTIONS: set[str] = {
     "seed_grpo.ablation.sweep.run_study",
     "seed_grpo.commands.ablate.ablate",
@@ -36,7 +36,7 @@ LONG_FUNCTIONS: set[str] = {
 IN_A_CIRCLE: set[str] = {
     f"seed_grpo.data.{name}" for name in ("arithmetic", "overlap", "prepare", "registry", "rows", "sources")
 }
-METHOD_IMPORTS: set[tuple[str, str]] = {("seed_grpo.method.batch", "seed_grpo.meaning.equivalence")}
+METHOD_IMPORTS: set[tuple[str, str]] = set()
 
 
 def nodes_at_run_time(node: ast.AST) -> Iterator[ast.AST]:
