@@ -18,6 +18,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import GrammarParseError
 from rich.console import Console
 from runs import ROOT
 from typer.testing import CliRunner
@@ -172,7 +173,7 @@ def test_a_study_is_read_and_written(tmp_path: Path) -> None:
         assert read_study(tmp_path / "again.yaml") == shipped
 
 
-def arms(*overrides: str, **more: Any) -> dict[str, Any]:
+def arms(*overrides: Any, **more: Any) -> dict[str, Any]:
     """A study whose second arm has these overrides."""
     return {"arms": [GOOD["arms"][0], {"name": "b", "overrides": list(overrides), **more}]}
 
@@ -181,17 +182,19 @@ WRONG = {
     "an unknown key": ({"sedes": [1]}, r"unknown key sedes.*did you mean seeds"),
     "an unknown key of an arm": (arms(over=["x=1"]), r"unknown key arms\.b\.over"),
     "no title": ({"title": None}, "title is missing"),
-    "no seeds": ({"seeds": []}, "seeds is no list of seeds"),
+    "no seeds": ({"seeds": []}, "seeds is empty"),
     "a seed twice": ({"seeds": [1, 1]}, "twice"),
     "a seed that is none": ({"seeds": [1, "two"]}, "'two'"),
     "a negative seed": ({"seeds": [-1]}, "-1"),
     "a seed that is true": ({"seeds": [True]}, "True"),
-    "no arms": ({"arms": []}, "arms is no list"),
-    "an arm that is a text": ({"arms": ["a"]}, "arm 1 is no mapping"),
-    "an arm twice": ({"arms": [GOOD["arms"][0], GOOD["arms"][0]]}, "a stands there twice"),
-    "a baseline that is no arm": ({"baseline": "c"}, "baseline is 'c', which is no arm"),
+    "no arms": ({"arms": []}, "arms is empty"),
+    "an arm that is a text": ({"arms": ["a"]}, r"arms is \['a'\]\. Remedy: give a list of arms"),
+    "an arm twice": ({"arms": [GOOD["arms"][0], GOOD["arms"][0]]}, "arms holds a twice"),
+    "a baseline that is no arm": ({"baseline": "c"}, "baseline is 'c', and no arm has that name"),
     "against no arm": (arms(against="nobody"), r"arms\.b\.against is 'nobody'"),
-    "an arm's name is no folder": ({"arms": [{"name": "../a", "overrides": []}], "baseline": "../a"}, "no folder name"),
+    "an arm's name is no folder": (
+        {"arms": [{"name": "../a", "overrides": []}], "baseline": "../a"}, "cannot name a folder"
+    ),
     "the seed in an arm": (arms("seed=3"), r"arms\.b\.overrides sets seed"),
     "the seed with a plus": (arms("++seed=3"), r"arms\.b\.overrides sets seed"),
     "the seed for all": ({"overrides": ["experiment=quickstart", "seed=3"]}, "overrides sets seed"),
@@ -199,8 +202,10 @@ WRONG = {
     "Hydra's own": (arms("hydra.run.dir=/x"), r"sets hydra\.run\.dir"),
     "a key twice": (arms("seed_grpo.alpha=0.1", "seed_grpo.alpha=0.2"), r"seed_grpo\.alpha twice"),
     "a sweep": (arms("seed_grpo.alpha=0.1,0.2"), "several values"),
-    "no override": (arms("alpha"), "no override"),
-    "overrides as a text": (arms() | {"overrides": "experiment=quickstart"}, "no list of texts"),
+    "not an override": (arms("alpha"), "not a valid override"),
+    "overrides as a text": (
+        arms() | {"overrides": "experiment=quickstart"}, "overrides is 'experiment=quickstart'.*give a list of texts"
+    ),
     "a key that does not exist": (arms("seed_grpo.alhpa=1"), r"arm b:.*alhpa"),
     "a group that does not exist": (arms("baseline=ppo"), r"arm b:.*ppo"),
     "a value out of range": (arms("seed_grpo.alpha=2"), r"alpha"),
@@ -223,11 +228,23 @@ WRONG = {
         {"benchmarks": ["aime24"], "overrides": [*GOOD["overrides"], "trainer.save_freq=-1"]},
         r"save_freq",
     ),
-    "an option of eval that the study sets": ({"eval_options": ["--out=x"]}, "sets --out"),
+    "an option of eval that the study sets": ({"eval_options": ["--out=x"]}, "holds '--out=x'.*sets --model"),
     "no option of eval": ({"eval_options": ["rm -rf"]}, "--NAME=VALUE"),
-    "an assumption that is a text": ({"assumed": "an hour"}, "assumed is no mapping"),
+    "an assumption that is a text": ({"assumed": "an hour"}, "assumed is 'an hour'.*give step_seconds, other_seconds"),
     "half an assumption": ({"assumed": {"step_seconds": 1}}, r"assumed\.other_seconds is missing"),
     "a flag that is a text": ({"quickstart": "maybe"}, "quickstart is 'maybe'"),
+    "an assumption that is no number": (
+        {"assumed": {"step_seconds": "fast", "other_seconds": 1, "source": "a guess"}},
+        r"assumed\.step_seconds is 'fast'.*give a number",
+    ),
+    "an assumption below zero": (
+        {"assumed": {"step_seconds": -1, "other_seconds": 1, "source": "a guess"}}, "a time below 0"
+    ),
+    "a list in a list": (arms(["seed_grpo.alpha=0.1"]), r"arms\.b\.overrides is .*give a list of texts"),
+    "a seed in a list": ({"seeds": [[1]]}, r"seeds is \[\[1\]\]"),
+    "seeds by name": ({"seeds": {"first": 1}}, "seeds is {'first': 1}.*give a list of whole numbers"),
+    "a label that is a list": (arms(label=["x"]), r"arms\.b\.label is \['x'\].*give a text"),
+    "a title left open": ({"title": "???"}, "title is missing"),
     "two bases": ({"quickstart": True, "overrides": [*GOOD["overrides"], "quickstart_dir=/x"]}, "quickstart_dir"),
 }  # fmt: skip
 
@@ -279,6 +296,28 @@ def test_whatever_stands_in_the_file_the_error_is_ours(tmp_path_factory: pytest.
     path.write_text(yaml.safe_dump({**GOOD, **content}), encoding="utf-8")
     with contextlib.suppress(UsageError):
         read_study(path)
+
+
+def known_to_omegaconf(text: str) -> bool:
+    try:
+        OmegaConf.create({"title": text})
+    except GrammarParseError:
+        return False
+    return True
+
+
+@given(st.text("a\\${}:.' ", max_size=12))
+def test_text_is_kept_as_it_is_written(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    """Also what OmegaConf would take for an interpolation; only text that its grammar does not know is refused."""
+    path = tmp_path_factory.getbasetemp() / "text.yaml"
+    title = f"t{text}t"
+    path.write_text(yaml.safe_dump({**GOOD, "title": title, "overrides": ["+x=${y}"]}), encoding="utf-8")
+    if not known_to_omegaconf(title):
+        with pytest.raises(UsageError, match="not a study"):
+            read_study(path)
+        return
+    study = read_study(path)
+    assert (study.title, study.overrides) == (title, ("+x=${y}",))
 
 
 def test_an_override_of_the_command_line_replaces_the_studys(tmp_path: Path) -> None:
