@@ -73,9 +73,30 @@ def test_a_key_that_does_not_exist_is_named(tmp_path: Path) -> None:
     assert "alhpa" in done.stderr
 
 
+@pytest.fixture
+def verl_checkout(tmp_path: Path) -> Path:
+    """A checkout of verl with the recipe where its submodule verl-recipe puts it, and nothing else of this project."""
+    shutil.copytree(ROOT / "recipe" / "seed_grpo", tmp_path / "verl" / "recipe" / "seed_grpo")
+    return tmp_path / "verl"
+
+
+@pytest.mark.parametrize("start", ["bash recipe/seed_grpo/run_qwen2.5_math_7b.sh",
+                                   "bash recipe/seed_grpo/run_qwen2.5_math_1.5b.sh",
+                                   "python3 -m recipe.seed_grpo.main_seed_grpo experiment=qwen2.5_math_7b",
+                                   "cd recipe && bash seed_grpo/run_qwen2.5_math_7b.sh"])  # fmt: skip
+def test_the_recipe_starts_from_a_checkout_of_verl_and_of_verl_recipe(verl_checkout: Path, start: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{start} baseline=dr_grpo --show-config"],
+        capture_output=True, text=True, timeout=120, cwd=verl_checkout, env=environment(PYTHONPATH=""),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "path: Qwen/Qwen2.5-Math-" in done.stdout
+    assert "adv_estimator: grpo" in done.stdout
+
+
 @pytest.mark.e2e
 @pytest.mark.slow
-def test_the_recipe_trains_on_the_cpu(tmp_path: Path) -> None:
+def test_the_recipe_trains_on_the_cpu(verl_checkout: Path, tmp_path: Path) -> None:
     from seed_grpo.quickstart.data import write_sums
     from seed_grpo.quickstart.model import build_model
 
@@ -84,12 +105,12 @@ def test_the_recipe_trains_on_the_cpu(tmp_path: Path) -> None:
     for split in ("train", "test"):
         write_sums(base / "data" / f"arithmetic_{split}.parquet", split)
     done = subprocess.run(
-        ["bash", str(ROOT / "recipe" / "seed_grpo" / "run_quickstart.sh"),
+        ["bash", "recipe/seed_grpo/run_quickstart.sh",
          "trainer.total_training_steps=1", "trainer.test_freq=-1", "trainer.val_before_train=false",
          "trainer.save_freq=-1", "data.train_batch_size=8", "actor_rollout_ref.actor.ppo_mini_batch_size=8",
-         f"trainer.default_local_dir={tmp_path / 'run'}", f"hydra.run.dir={tmp_path / 'hydra'}"],
-        capture_output=True, text=True, timeout=400, cwd=ROOT,
-        env=environment(QUICKSTART_DIR=str(base), TENSORBOARD_DIR=str(tmp_path / "tensorboard")),
+         f"trainer.default_local_dir={tmp_path / 'run'}"],
+        capture_output=True, text=True, timeout=400, cwd=verl_checkout,
+        env=environment(QUICKSTART_DIR=str(base), PYTHONPATH=""),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     (record,) = read_lines(tmp_path / "run" / METRICS)
