@@ -12,6 +12,6 @@ for version in 4.9.3 4.13.2; do
         math-verify==0.9.0 "antlr4-python3-runtime==$version"
     echo "antlr $("$environment/bin/pip" show antlr4-python3-runtime | sed -n 's/^Version: //p')"
     PYTHONPATH=$PWD "$environment/bin/python" -m pytest --quiet -p no:cacheprovider \
-        tests/test_answers.py tests/test_equivalence.py tests/test_equivalence_golds.py tests/test_sandbox.py \
-        tests/test_fuzz_keys.py tests/test_benchmark_clustering.py
+        tests/unit/test_answers.py tests/unit/test_equivalence.py tests/unit/test_equivalence_golds.py tests/unit/test_sandbox.py \
+        tests/unit/test_fuzz_keys.py tests/unit/test_benchmark_clustering.py
 done

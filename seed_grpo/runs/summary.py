@@ -105,8 +105,8 @@ def summary_table(summary: dict[str, Any]) -> Table:
         ("weight, all prompts", "weight", "{:.4f}"),
         ("weight, mixed prompts", "weight_mixed", "{:.4f}"),
         ("mixed prompts (right and wrong answers)", "mixed_share", "{:.0%}"),
-        ("time of a step, median", "step_seconds_median", "{:.2f} s"),
-        ("samples a second, median", "samples_per_second", "{:.0f}"),
+        ("time per step, median", "step_seconds_median", "{:.2f} s"),
+        ("samples per second, median", "samples_per_second", "{:.0f}"),
         ("wall time", "wall_seconds", "{:.0f} s"),
     ):
         if summary[key] is not None:

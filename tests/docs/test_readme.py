@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from math import log
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+from rich.console import Console
 from runs import ROOT, RUN_SECONDS, command
 from typer.testing import CliRunner
 
+from seed_grpo import cluster_answers, seed_grpo_advantages, semantic_entropy, uncertainty_weight
 from seed_grpo.cli import app
+from seed_grpo.runs.summary import summary_table
+from seed_grpo.training.compose import compose_config
+from seed_grpo.training.preflight import check_run
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLE = re.findall(r"^\| .* \| `([^`]+)` \|$", README, flags=re.MULTILINE)
@@ -29,9 +37,55 @@ def test_the_library_example_gives_the_numbers_beside_it() -> None:
     assert f"# {names['weight']:.3f}" in block
 
 
-def test_every_file_that_it_names_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_the_picture_has_the_numbers_of_the_library_example() -> None:
+    picture = ElementTree.parse(ROOT / "docs" / "images" / "architecture.svg")
+    texts = {"".join(text.itertext()) for text in picture.iter("{http://www.w3.org/2000/svg}text")}
+    ids = cluster_answers(["½", "0.5", "2/4", "3"], level="normalized")
+    entropy = semantic_entropy(ids)
+    advantages = seed_grpo_advantages([1, 1, 1, 0], ["q"] * 4, ids, alpha=0.5)
+    assert ids == [0, 0, 0, 1]
+    assert {"{½, 0.5, 2/4}", "{3}", f"{entropy:.3f} nats", f"at most log 4 = {log(4):.3f}"} <= texts
+    assert f"{uncertainty_weight(entropy, log(4), alpha=0.5):.3f}" in texts
+    assert {f"{advantages[0]:+.2f} three times", f"−{abs(advantages[3]):.2f}"} <= texts
+
+
+def test_the_clone_line_and_the_quickstart_script(tmp_path: Path) -> None:
+    """The lines before the script itself, with this folder as the address."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is not a clone")
+    [block] = [block for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL) if "git clone" in block]
+    lines = block.replace("REPOSITORY_URL", shlex.quote(str(ROOT))).splitlines()
+    assert lines[-1] == "bash examples/quickstart.sh"
+    start = "\n".join(["set -e", *lines[:-1], "bash -n examples/quickstart.sh"])
+    done = subprocess.run(["bash", "-c", start], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_quickstart_table_is_what_a_run_prints() -> None:
+    block = README.split("<!-- quickstart -->\n```\n", 1)[1].split("```\n<!-- /quickstart -->", 1)[0]
+    rows = dict(re.findall(r"^│ (.*?) +│ (.*?) +│$", block, flags=re.MULTILINE))
+    before, after, points = (
+        float(number)
+        for number in re.findall(r"[\d.]+", rows["validation accuracy before"] + rows["validation accuracy after"])
+    )
+    assert after - before == pytest.approx(points)
+    numbers = [float(re.match(r"[\d.]+", value)[0]) for value in list(rows.values())[2:]]  # type: ignore[index]
+    names = ("entropy", "entropy_mixed", "weight", "weight_mixed", "mixed_share", "step_seconds_median",
+             "samples_per_second", "wall_seconds")  # fmt: skip
+    summary = dict(zip(names, numbers, strict=True))
+    summary["mixed_share"] /= 100
+    console = Console(width=80, file=io.StringIO())
+    console.print(
+        summary_table(
+            {"adv_estimator": "seed_grpo", "steps": 80, **summary,
+             "base_accuracy": before / 100, "final_accuracy": after / 100}
+        )
+    )  # fmt: skip
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert [line.split() for line in printed.splitlines()] == [line.split() for line in block.splitlines()]
+
+
+def test_every_script_that_it_names_is_there() -> None:
     for script in re.findall(r"bash ((?:examples|tests)/[\w./]+\.sh)", README):
         assert (ROOT / script).is_file(), script
 
@@ -43,28 +97,48 @@ def test_every_command_in_the_table_takes_these_options(line: str) -> None:
     text = CliRunner().invoke(app, [*subcommand, "--help"]).output
     for option in [argument for argument in arguments if argument.startswith("--")]:
         assert option in text, (option, line)
-    if name == "train":
-        done = CliRunner().invoke(app, [name, *arguments, "--show-config"])
-        assert done.exit_code == 0, done.output
-        assert "alpha: 0.1" in done.output
+
+
+def test_the_data_command_runs(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(shared_data / "gsm8k.jsonl", tmp_path)
+    [line] = [line for line in TABLE if line.startswith("seed-grpo data ")]
+    done = CliRunner().invoke(app, shlex.split(line)[1:])
+    assert done.exit_code == 0, done.output
+    assert list(Path("data").glob("gsm8k*.parquet"))
 
 
 @pytest.mark.e2e
-def test_the_quickstart_script(quickstart_base: Path, tmp_path: Path) -> None:
-    """The script itself, in this very environment; only the warm start is done already, and the steps are few."""
+def test_the_quickstart_script(quickstart_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script itself, in this very environment; only the warm start is done already, and the steps are few. Then
+    the commands that the page has for what the quickstart leaves, in the folder in which a reader types them."""
     environment = Path(sys.prefix)
     if not (environment / ".seed-grpo-dev.txt").is_file():
         pytest.skip("these tests do not run in the environment that tests/run.sh makes")
-    shutil.copytree(quickstart_base, tmp_path / "seed_1" / "base")
+    out = tmp_path / "runs" / "quickstart"
+    shutil.copytree(quickstart_base, out / "seed_1" / "base")
     done = subprocess.run(
-        ["bash", str(ROOT / "examples" / "quickstart.sh"), "--out", str(tmp_path), "trainer.total_training_steps=1",
-         "trainer.save_freq=-1", "data.train_batch_size=32"],
+        ["bash", str(ROOT / "examples" / "quickstart.sh"), "--out", str(out), "trainer.total_training_steps=1",
+         "trainer.save_freq=1", "data.train_batch_size=32"],
         capture_output=True, text=True, timeout=RUN_SECONDS,
         env={**os.environ, "SEED_GRPO_VENV": str(environment)},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "validation accuracy after" in done.stdout
-    assert (tmp_path / "seed_1" / "run" / "curves.png").is_file()
+    assert (out / "seed_1" / "run" / "curves.png").is_file()
+
+    monkeypatch.chdir(tmp_path)
+    [baseline] = [line for line in TABLE if line.startswith("seed-grpo train ")]
+    config = compose_config(shlex.split(baseline)[2:])
+    assert config.algorithm.adv_estimator == "grpo"
+    check_run(config)  # it finds the quickstart's model and data
+    after = [line for line in TABLE if "runs/quickstart" in line]
+    assert [line.split()[1] for line in after] == ["report", "export"]
+    for line in after:
+        again = CliRunner().invoke(app, shlex.split(line)[1:])
+        assert again.exit_code == 0, (line, again.output, again.exception)
+    assert Path("report/report.html").is_file()
+    assert Path("exported/config.json").is_file()
 
 
 def test_what_the_readme_says_of_a_machine_without_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
