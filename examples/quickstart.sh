@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A small model learns sums with SEED-GRPO through verl, Ray and FSDP, on this machine's CPU. Minutes, no download of
-# models or data. Arguments go to `seed-grpo quickstart`, such as --seed 2, or seed_grpo.alpha=0.5
+# A small model learns sums with SEED-GRPO through verl, Ray and FSDP, on this machine's CPU. It takes minutes and
+# downloads no model or data. Arguments go to `seed-grpo quickstart`, such as --seed 2 or seed_grpo.alpha=0.5
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . examples/environment.sh

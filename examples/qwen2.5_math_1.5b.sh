@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Qwen2.5-Math-1.5B, 8 responses a prompt, on one machine with 8 GPUs.
+# Qwen2.5-Math-1.5B, 8 responses per prompt, on one machine with 8 GPUs.
 # Arguments are Hydra overrides: baseline=dr_grpo, ablation=alpha_0.5, seed=2, trainer.n_gpus_per_node=4 …
 set -euo pipefail
 run=(experiment=qwen2.5_math_1.5b platform=gpu "$@")

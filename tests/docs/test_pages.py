@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md",
-    *(page for folder in ("docs", "docker", "requirements", "recipe") for page in sorted((ROOT / folder).rglob("*.md"))),
+    *(page for name in ("docs", "docker", "requirements", "recipe") for page in sorted((ROOT / name).rglob("*.md"))),
 ]  # fmt: skip
 FOLDERS = "seed_grpo|configs|tests|examples|benchmarks|recipe|docker|requirements|docs|gpu"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -92,6 +93,22 @@ def test_the_recipe_starts_from_a_checkout_of_verl_and_of_verl_recipe(verl_check
     assert done.returncode == 0, done.stderr
     assert "path: Qwen/Qwen2.5-Math-" in done.stdout
     assert "adv_estimator: grpo" in done.stdout
+
+
+def test_the_recipe_s_install_line_names_this_package() -> None:
+    from importlib.metadata import metadata
+
+    from packaging.requirements import Requirement
+
+    page = (ROOT / "recipe" / "seed_grpo" / "README.md").read_text(encoding="utf-8")
+    [line] = re.findall(r'^pip install "([^"]+)"', page, flags=re.MULTILINE)
+    for address in ("git+https://example.org/seed-grpo", ROOT.as_uri()):
+        requirement = Requirement(line.replace("SEED_GRPO_URL", address))
+        assert requirement.url == address
+        assert requirement.name == metadata("seed-grpo")["Name"]
+        assert requirement.extras <= set(metadata("seed-grpo").get_all("Provides-Extra") or [])
+    required = (ROOT / "recipe" / "seed_grpo" / "REQUIRED_VERL.txt").read_text(encoding="utf-8")
+    assert "PIP_INSTALL=pip install verl==0.9.1\n" in required
 
 
 @pytest.mark.e2e

@@ -1,4 +1,7 @@
-"""Properties of the keys on random LaTeX. A longer run: SEED_GRPO_FUZZ_EXAMPLES=20000 pytest tests/unit/test_fuzz_keys.py"""
+"""Properties of the keys on random LaTeX.
+
+A longer run: SEED_GRPO_FUZZ_EXAMPLES=20000 pytest tests/unit/test_fuzz_keys.py
+"""
 
 from __future__ import annotations
 
