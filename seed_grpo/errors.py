@@ -28,3 +28,9 @@ class UsageError(SeedGrpoError, ValueError):
     """The caller asked for something that does not exist or is impossible. The command line exits with status 2."""
 
     exit_code = 2
+
+
+def last_line(error: BaseException) -> str:
+    """An error of other people's code in one line: its type, and the last line of its message."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1].strip().rstrip('.') if lines else 'no message'}"

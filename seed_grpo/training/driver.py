@@ -10,7 +10,7 @@ import threading
 import traceback
 from typing import Any
 
-from seed_grpo.errors import SeedGrpoError
+from seed_grpo.errors import SeedGrpoError, last_line
 
 FAILURE_MARK = "SEED_GRPO_FAILURE: "
 """A failure is printed behind this mark, in one line; `launch` looks for it."""
@@ -123,8 +123,7 @@ def failure_line(error: BaseException) -> str:
     ours = [cause for cause in causes if isinstance(cause, SeedGrpoError) and cause.args]
     if ours and ours[-1].cause and isinstance(ours[-1].cause, str):
         return str(ours[-1])
-    lines = [line for line in str(causes[-1]).splitlines() if line.strip()]
-    return f"{type(causes[-1]).__name__}: {lines[-1].strip() if lines else 'no message'}"
+    return last_line(causes[-1])
 
 
 def _interrupt(*_: Any) -> None:

@@ -33,6 +33,7 @@ from verl.workers.config import HFModelConfig
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.meaning.protocol import Sample
 from seed_grpo.verl_plugin.batches import problem_of
+from seed_grpo.verl_plugin.failures import RolloutFailures
 from seed_grpo.verl_plugin.graded import Graded
 from seed_grpo.verl_plugin.names import HF_ROLLOUT, REWARD_MANAGER
 from seed_grpo.verl_plugin.reward import SeedGrpoRewardManager, gold_answer, reward_info
@@ -46,6 +47,8 @@ MOST_GRADED = 1 << 18
 """Responses remembered for the trainer; it looks older ones up in TransferQueue."""
 STOP_SECONDS = 10
 """How long a run's end waits for responses that are being stored."""
+PATIENCE = 2
+"""An asynchronous run ends if this many batches' worth of groups fail in a row."""
 
 
 Outcome: TypeAlias = Response | BaseException
@@ -84,6 +87,7 @@ class GroupRolloutManager:
         self._graded: OrderedDict[str, Graded] = OrderedDict()
         self._graded_lock = threading.Lock()
         self._running: set[Future[None]] = set()
+        self.failures = RolloutFailures(self._rollout.name)
 
     @classmethod
     def create(cls, *args: Any, **kwargs: Any) -> GroupRolloutManager:
@@ -91,6 +95,7 @@ class GroupRolloutManager:
 
     def generate_sequences(self, prompts: TensorDict) -> None:
         """Start generating; the groups appear in TransferQueue as they are finished. Does not wait."""
+        self.failures.raise_after(PATIENCE * self._config.data.train_batch_size)
         validate = bool(plain(prompts["validate"])) if "validate" in prompts else False
         default = self._rollout.val_kwargs.n if validate else self._rollout.n
         alike: dict[tuple[int, bool], list[dict[str, Any]]] = {}
@@ -170,7 +175,9 @@ class GroupRolloutManager:
             failed = await asyncio.get_running_loop().run_in_executor(None, self._store, rows, n, outcomes, partition)
         except Exception as error:
             logger.exception("The rollout of %d prompts failed: %s", len(rows), error)
-            failed = set(uids)
+            failed = dict.fromkeys(uids, error)
+        if partition == "train":
+            self.failures.note(len(uids), len(failed), next(iter(failed.values()), None))
         tags = [{"status": "failure" if uid in failed else "finished"} for uid in uids]
         await tq.async_kv_batch_put(keys=uids, partition_id=partition, tags=tags)
 
@@ -229,8 +236,10 @@ class GroupRolloutManager:
 
     # ---- storing ----------------------------------------------------------------------------------------------------
 
-    def _store(self, rows: list[dict[str, Any]], n: int, outcomes: Sequence[Outcome], partition: str) -> set[str]:
-        """Grade the responses and put them at once. Returns the uids of the groups that lack one."""
+    def _store(
+        self, rows: list[dict[str, Any]], n: int, outcomes: Sequence[Outcome], partition: str
+    ) -> dict[str, BaseException]:
+        """Grade the responses and put them at once. Returns the groups that lack one, and why."""
         keys, fields, tags = [], [], []
         graded: dict[str, Graded] = {}
         errors: dict[str, BaseException] = {}
@@ -257,7 +266,7 @@ class GroupRolloutManager:
         if errors:
             lost, first = len(outcomes) - len(keys), next(iter(errors.values()))
             logger.error("%d of %d responses failed; the first: %s", lost, len(outcomes), first, exc_info=first)
-        return set(errors)
+        return errors
 
     def _grade(
         self, row: dict[str, Any], session: int, response: Response, problem: dict[str, Any]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
@@ -82,13 +83,15 @@ def reward_info(verdict: Verdict) -> dict[str, Any]:
 
 
 def gold_answer(fields: Any) -> str | Sequence[str]:
-    """The gold answer of a row of verl's data.
+    """The gold answer of a row of verl's data: a string, or a list of which any counts; a number as its text.
 
     Raises:
         SeedGrpoError: there is none.
     """
     gold = (fields.get("reward_model") or {}).get("ground_truth")
-    if gold is None or len(gold) == 0:
+    if isinstance(gold, (int, float, np.number)) and not isinstance(gold, bool):
+        return str(gold)
+    if gold is None or isinstance(gold, bool) or len(gold) == 0:
         raise SeedGrpoError(
             "A row of the training data has no gold answer (reward_model.ground_truth).",
             "prepare the data with `seed-grpo data prepare`.",

@@ -244,6 +244,7 @@ class SeedGrpoTrainerSync(SeedGrpoMixin, PPOTrainerSync):
         # The group rollout, in this process, says when it is done; verl asks TransferQueue again and again.
         if self.group_rollout:
             self.group_rollout.wait()
+            self.group_rollout.failures.raise_after(self.config.data.train_batch_size)
 
     def _compute_metrics(self, batch: Any, metrics: dict, *args: Any, **kwargs: Any) -> None:
         # The weights are new, checkpoint and validation are done: the servers can begin with the next step's responses

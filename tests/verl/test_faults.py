@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -52,6 +53,21 @@ def test_a_stopped_run_goes_on_to_the_same_weights(quickstart_base: Path, tmp_pa
     for parameter, value in weights[0].items():
         ours, theirs = (w.full_tensor() if hasattr(w, "full_tensor") else w for w in (value, weights[1][parameter]))
         assert torch.equal(ours, theirs), parameter
+
+
+def test_rollouts_that_all_fail_end_the_run_with_their_own_cause(quickstart_base: Path, tmp_path: Path) -> None:
+    """verl alone says that its replay buffer found no trajectories."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    base = tmp_path / "base"
+    shutil.copytree(quickstart_base, base)
+    weights = load_file(base / "model" / "model.safetensors")
+    weights["model.norm.weight"] = torch.full_like(weights["model.norm.weight"], torch.nan)
+    save_file(weights, base / "model" / "model.safetensors", metadata={"format": "pt"})
+    run = train(tmp_path / "run", tiny_run(base, tmp_path / "run"))
+    assert run.status == 1, run.output
+    assert "probabilities that are not numbers" in run.output.splitlines()[-1], run.output
 
 
 def test_killed_processes(quickstart_base: Path, tmp_path: Path) -> None:
