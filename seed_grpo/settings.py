@@ -29,7 +29,7 @@ class Settings(MeaningSettings, MethodSettings):
 
     @classmethod
     def from_config(cls, node: Mapping[str, Any] | None) -> Settings:
-        """Settings from a config node; what it leaves out keeps its default.
+        """Settings from a config node; a setting that the node leaves out keeps its default.
 
         Raises:
             UsageError: a setting that does not exist, or a value out of range.

@@ -1,4 +1,4 @@
-"""The settings of what a response means."""
+"""Settings: how answers are found, graded and clustered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training step's responses, measured: entropies, weights, and what is worth recording of them."""
+"""A training step's responses, measured: entropies, weights, metrics and records."""
 
 from __future__ import annotations
 

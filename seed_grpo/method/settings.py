@@ -1,4 +1,4 @@
-"""The method's own settings; `seed_grpo.settings` joins them with those of what a response means."""
+"""The method's own settings; `seed_grpo.settings` joins them with the settings of meaning."""
 
 from __future__ import annotations
 

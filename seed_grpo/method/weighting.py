@@ -116,7 +116,7 @@ def uncertainty_weight(
 
 
 def exceeds_maximum(entropy_P: Floats, max_entropy_P: Floats) -> Bools:
-    """Where the ratio SE / SE_max had to be clipped at 1 (beyond rounding)."""
+    """Whether each prompt's ratio SE / SE_max had to be clipped at 1 (beyond rounding), shape (P,)."""
     return entropy_P > max_entropy_P * (1 + 1e-9) + 1e-12
 
 

@@ -44,9 +44,9 @@ logger = logging.getLogger(__name__)
 
 SINGLE_TURN = "single_turn_agent"
 MOST_GRADED = 1 << 18
-"""Responses remembered for the trainer; it looks older ones up in TransferQueue."""
+"""Responses kept for the trainer; it looks older ones up in TransferQueue."""
 STOP_SECONDS = 10
-"""How long a run's end waits for responses that are being stored."""
+"""At its end, a run waits this long for responses that are being stored."""
 PATIENCE = 2
 """An asynchronous run ends if this many batches' worth of groups fail in a row."""
 
@@ -55,7 +55,7 @@ Outcome: TypeAlias = Response | BaseException
 
 
 class GroupRolloutManager:
-    """Generates, grades and stores the groups of a batch. Same constructor and methods as verl's manager."""
+    """Generates, grades and stores the groups of a batch. It has the constructor and the methods of verl's manager."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class GroupRolloutManager:
         self._processor_kwargs = dict(config.data.get("mm_processor_kwargs") or {})
         self.stores_old_log_probs: bool = bypasses_old_log_probs(config)
         self.keep_texts = False
-        """Whether responses are remembered with their texts; the trainer sets it for meanings that read them."""
+        """Whether responses are kept with their texts; the trainer sets it for meanings that read them."""
         self._graded: OrderedDict[str, Graded] = OrderedDict()
         self._graded_lock = threading.Lock()
         self._running: set[Future[None]] = set()
@@ -94,7 +94,7 @@ class GroupRolloutManager:
         return cls(*args, **kwargs)
 
     def generate_sequences(self, prompts: TensorDict) -> None:
-        """Start generating; the groups appear in TransferQueue as they are finished. Does not wait."""
+        """Start generating, and return at once; the groups appear in TransferQueue as they are finished."""
         self.failures.raise_after(PATIENCE * self._config.data.train_batch_size)
         validate = bool(plain(prompts["validate"])) if "validate" in prompts else False
         default = self._rollout.val_kwargs.n if validate else self._rollout.n
@@ -109,22 +109,22 @@ class GroupRolloutManager:
             self._start(self._run(rows, n, self._sampling_params(validate, sample), "val" if validate else "train"))
 
     def take_graded(self, keys: Sequence[str]) -> list[Graded] | None:
-        """What is known of these training responses, and forget it; None if any of them was not graded here.
+        """Hand over these graded training responses, once; None if any of them was not graded in this process.
 
-        The trainer lives in this process: fetching the same from TransferQueue takes longer than all of the method.
+        The trainer lives in this process, and fetching them from TransferQueue takes longer than the whole method.
         """
         with self._graded_lock:
             graded = [self._graded.pop(key, None) for key in keys]
         return None if None in graded else graded  # type: ignore[return-value]
 
     def wait(self) -> None:
-        """Until what was started is in TransferQueue, or marked as failed there."""
+        """Wait until every group that was started is in TransferQueue, or marked as failed there."""
         wait_for_all(self._running.copy())
 
     def stop(self) -> None:
-        """Give up what is still being generated, and finish what is being stored.
+        """Cancel the responses that are still being generated, and finish those that are being stored.
 
-        An asynchronous run ends with responses in flight. They would go on, and ask for a Ray that is no more.
+        An asynchronous run ends with responses in flight, which would otherwise call Ray after its end.
         """
         for running in self._running.copy():
             running.cancel()
@@ -137,7 +137,7 @@ class GroupRolloutManager:
         running.add_done_callback(self._running.discard)
 
     def _find_servers(self) -> list[Any]:
-        """The servers that take whole batches; empty where rollouts go through verl's client, response by response."""
+        """The servers that take whole batches; none if rollouts go through verl's client, response by response."""
         if self._rollout.name != HF_ROLLOUT or self._config.trainer.v1.trainer_mode != "seed_grpo_sync":
             return []
         from seed_grpo.verl_plugin.cpu.hf_server import server_name
@@ -154,7 +154,7 @@ class GroupRolloutManager:
                 *[self._finish([row], n, partition, self._by_response(row, n, sampling)) for row in rows]
             )
             return
-        # No more at once than a server decodes at once: while it decodes the next ones, the last ones are stored.
+        # A share is what a server decodes at once: while it decodes the next share, the last one is stored.
         size = min(-(-len(rows) // len(self._servers)), max(self._rollout.max_num_seqs // n, 1))
         shares = [rows[start : start + size] for start in range(0, len(rows), size)]
         generations = [
@@ -168,7 +168,7 @@ class GroupRolloutManager:
     async def _finish(
         self, rows: list[dict[str, Any]], n: int, partition: str, generation: Awaitable[list[Outcome]]
     ) -> None:
-        """Whatever goes wrong is logged and marks its groups as failed; the other responses are stored, as by verl."""
+        """Store the groups. A failure is logged and marks its groups as failed; verl's own path does the same."""
         uids = [row["uid"] for row in rows]
         try:
             outcomes = await generation
@@ -298,7 +298,7 @@ class GroupRolloutManager:
 
 
 def check_supported(config: DictConfig) -> None:
-    """Raise a `UsageError` where the configuration needs verl's own path."""
+    """Raise a `UsageError` if the configuration needs verl's own path."""
     reward, rollout = config.reward, config.actor_rollout_ref.rollout
     reasons = {
         "a reward manager other than seed_grpo": reward.reward_manager.name != REWARD_MANAGER,

@@ -1,8 +1,8 @@
 """SEED-GRPO in verl's V1 trainers: one mixin, and a trainer for each of verl's three modes.
 
-The mixin overrides `_compute_advantage`: it fetches the answers that the reward manager left in TransferQueue,
-measures the uncertainty of each prompt, and calls verl's own method with the weights at hand for the estimator. The
-rest of it records what happened.
+The mixin overrides `_compute_advantage`: it takes the graded responses from the rollout, measures the uncertainty of
+each prompt, and calls verl's own method with the weights at hand for the estimator. The rest of it keeps records and
+checkpoints.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ NOT_FOR_WORKERS = {
     "interaction_kwargs", "metrics", "mm_processor_kwargs", "mm_processor_output", "num_turns", "prompt", "raw_prompt",
     "reward_model", "session_id", "tools_kwargs", "uid",
 }  # fmt: skip
-"""Columns of verl's data set and agent loop that describe a row, and take no part in a loss."""
+"""Columns of verl's data set and agent loop that describe a row and enter no loss."""
 NOT_FOR_ACTORS = {"returns", "rm_scores", "rollout_log_probs"}
 """Columns that the actor's loss does not read: a critic does, or the trainer itself before the update."""
 
@@ -47,8 +47,8 @@ NOT_FOR_ACTORS = {"returns", "rm_scores", "rollout_log_probs"}
 class SeedGrpoMixin(PPOTrainer):
     """What SEED-GRPO adds to a verl trainer; put it before the trainer among the bases.
 
-    With `algorithm.adv_estimator=grpo` the uncertainty is measured and recorded all the same, and changes nothing:
-    that is how the baselines run.
+    With `algorithm.adv_estimator=grpo` the uncertainty is measured and recorded all the same, but changes nothing: the
+    baselines run this way.
     """
 
     extends: str
@@ -71,7 +71,7 @@ class SeedGrpoMixin(PPOTrainer):
 
     @trainer_mode.setter
     def trainer_mode(self, registered_name: str) -> None:
-        """verl assigns the name of the registry; the name of the mode that we extend stays."""
+        """verl assigns the registered name; the name of the extended mode is kept."""
 
     def _build_replay_buffer(self) -> Any:
         buffer = super()._build_replay_buffer()
@@ -152,7 +152,7 @@ class SeedGrpoMixin(PPOTrainer):
         return super()._compute_old_log_prob(batch, metrics=metrics)
 
     def _update_actor(self, batch: Any, metrics: dict) -> Any:
-        # The workers would fetch texts and records as well, row by row; they use none of them.
+        # The workers would also fetch texts and records, row by row, and use none of them.
         if batch.fields is not None:
             unused = NOT_FOR_WORKERS | NOT_FOR_ACTORS | (set() if self.processor else {"multi_modal_inputs"})
             batch.fields = [name for name in batch.fields if name not in unused]
@@ -187,7 +187,7 @@ class SeedGrpoMixin(PPOTrainer):
             return super()._compute_advantage(batch, metrics)
 
     def _graded(self, keys: list[str], partition_id: str) -> list[Graded]:
-        # Fetching the responses from TransferQueue takes longer than all of the method; the group rollout has them.
+        # Fetching the responses from TransferQueue takes longer than the whole method; the group rollout has them.
         known = self.group_rollout.take_graded(keys) if self.group_rollout else None
         if known is not None:
             return known
@@ -222,7 +222,7 @@ class SeedGrpoMixin(PPOTrainer):
         metrics["perf/samples_per_second"] = samples / timing_raw["step"]
         self.records.write_step(global_steps, metrics)
         if self._saved_step == global_steps:
-            # Only now: a run that ends in between would go on behind a step that is not on record.
+            # Only now: a run that ended in between would resume after a step that is not on record.
             seal(step_folder(self.folder, global_steps))
 
 
@@ -241,7 +241,7 @@ class SeedGrpoTrainerSync(SeedGrpoMixin, PPOTrainerSync):
 
     def on_sample_begin(self) -> None:
         super().on_sample_begin()
-        # The group rollout, in this process, says when it is done; verl asks TransferQueue again and again.
+        # The group rollout, in this process, knows when it is done; verl would poll TransferQueue.
         if self.group_rollout:
             self.group_rollout.wait()
             self.group_rollout.failures.raise_after(self.config.data.train_batch_size)

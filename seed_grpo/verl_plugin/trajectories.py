@@ -118,7 +118,7 @@ def plain(value: Any) -> Any:
 
 
 def as_tensordict(rows: list[dict[str, Any]]) -> TensorDict:
-    """The rows as columns, in the layouts that TransferQueue takes apart fastest; what is read is the same."""
+    """The rows as columns, in the layouts that TransferQueue takes apart fastest; reading gives the same rows."""
     return TensorDict({name: _column([row[name] for row in rows]) for name in rows[0]}, batch_size=[len(rows)])
 
 
