@@ -23,7 +23,12 @@ _CHARACTERS = {
     "⟩": "\\rangle ", "⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "∠": "\\angle ", "，": ",",
     "、": ",", "。": ".", "µ": "\\mu ", "€": "\\text{euro}", "£": "\\text{pound}", "¢": "\\text{cent}",
     "½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}", "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}",
-    "⅕": "\\frac{1}{5}", "⅛": "\\frac{1}{8}", "∑": "\\sum ", "∫": "\\int ", "∏": "\\prod ", "“": '"', "”": '"',
+    "⅕": "\\frac{1}{5}", "⅛": "\\frac{1}{8}", "∀": "\\forall ", "∃": "\\exists ",
+    "ℝ": "\\mathbb{R} ", "ℤ": "\\mathbb{Z} ", "ℕ": "\\mathbb{N} ",
+    "ℚ": "\\mathbb{Q} ", "ℂ": "\\mathbb{C} ", "∉": "\\notin ", "⊆": "\\subseteq ", "⊂": "\\subset ", "≡": "\\equiv ",
+    "∼": "\\sim ", "℃": "^\\circ \\text{C}", "℉": "^\\circ \\text{F}", "△": "\\triangle ", "•": "\\cdot ",
+    "∣": "|", "…": "\\dots ", "∖": "\\setminus ", "⇒": "\\Rightarrow ",
+    "∑": "\\sum ", "∫": "\\int ", "∏": "\\prod ", "“": '"', "”": '"',
     **{letter: f"\\{name} " for letter, name in _GREEK.items()},
 }  # fmt: skip
 _SCRIPTS = re.compile("[" + "".join(_SUPERSCRIPTS) + "]+|[" + "".join(_SUBSCRIPTS) + "]+")

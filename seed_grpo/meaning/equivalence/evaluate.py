@@ -4,8 +4,9 @@ Rationals stay exact. Other constants are evaluated to 140 digits, of which the 
 however large the number). Expressions with symbols are evaluated at fixed points:
 
 * at two of them every symbol is positive, at two the bare letters are negative, so that √(x²), |x| and x keep apart.
-  There logarithms and even roots of what depends on a symbol take the absolute value: ln(ab) is ln a + ln b, as answers
-  mean it;
+  There logarithms of what depends on a symbol take the absolute value: ln(ab) is ln a + ln b, as answers mean it;
+* a root is the principal one, and a letter that would make the number under an even root negative stays positive:
+  √(k/m) is √(km)/m, as everybody means it who writes √m;
 * what rounds (⌊n/2⌋) is known by what it rounds.
 
 Every step has a limit on its size, so that no input takes long: `TooLarge`, and the expression is compared by its
@@ -67,6 +68,52 @@ def value_key(tree: Node) -> str:
     return join_values([value_at(tree, kind) for kind in POINTS])
 
 
+def _point_of(tree: Node, kind: str) -> dict[str, Fraction]:
+    """The value of each symbol of an expression at one of `POINTS`."""
+    values = point(tree.symbols, kind)
+    if kind.endswith("negative"):
+        other = "far" if kind.startswith("far") else "positive"
+        values.update({name: _coordinate(name, other) * Fraction(9, 8) for name in _positive_symbols(tree)})
+    return values
+
+
+@lru_cache(maxsize=256)
+def _positive_symbols(tree: Node) -> frozenset[str]:
+    """The bare letters that have to be positive for the numbers under the even roots of an expression to be so."""
+    found: set[str] = set()
+    for radicand in _radicands(tree):
+        letters = [name for name in radicand.symbols if len(name) == 1 and name not in found]
+        at = {name: _coordinate(name, "positive") for name in radicand.symbols}
+        if not letters or not _is_positive(radicand, at):
+            continue
+        for name in letters:
+            turned = ({**at, name: _coordinate(name, kind)} for kind in ("negative", "far negative"))
+            if not all(_is_positive(radicand, values) for values in turned):
+                found.add(name)
+    return frozenset(found)
+
+
+def _radicands(tree: Node) -> list[Node]:
+    """What stands under roots, and under powers that are no whole numbers."""
+    if not tree.symbols:
+        return []
+    found = [part for child in tree.parts for part in _radicands(child)]
+    if tree.kind in ("root", "power") and tree.parts[0].symbols and not tree.parts[1].symbols:
+        exponent = tree.parts[1]
+        if tree.kind == "root" or exponent.kind != "number" or exponent.value.denominator != 1:
+            found.append(tree.parts[0])
+    return found
+
+
+def _is_positive(tree: Node, values: dict[str, Fraction]) -> bool:
+    """Whether an expression is a positive number; True for what cannot be evaluated, or is not real."""
+    try:
+        value = evaluate(tree, values, "positive")
+    except Unreadable:
+        return True
+    return bool(getattr(value, "imag", 0) != 0 or value.real > 0)
+
+
 def join_values(values: Sequence[str]) -> str:
     """The key of an expression from the keys of its values at `POINTS`."""
     return values[0] if len(set(values)) == 1 else "e:" + ";".join(values)
@@ -75,7 +122,7 @@ def join_values(values: Sequence[str]) -> str:
 def value_at(tree: Node, kind: str) -> str:
     """The key of an expression's value at one of `POINTS`."""
     try:
-        return format_value(evaluate(tree, point(tree.symbols, kind), kind))
+        return format_value(evaluate(tree, _point_of(tree, kind), kind))
     except TooLarge:
         if kind.startswith("far"):
             return OUT_OF_REACH
@@ -126,7 +173,7 @@ def evaluate(tree: Node, values: dict[str, Any], kind: str) -> Any:
 def _fractional_part(tree: Node) -> Fraction:
     """What rounding down takes away, for an expression with symbols: a number in (0, 1) that looks random, the same for
     expressions that differ by a whole number, and for no others. At a few points two roundings could agree."""
-    near, further = (evaluate(tree, point(tree.symbols, kind), kind) for kind in POINTS[:2])
+    near, further = (evaluate(tree, _point_of(tree, kind), kind) for kind in POINTS[:2])
     if isinstance(near, mpmath.mpc) or isinstance(further, mpmath.mpc):
         raise Undefined
     exact = recognised(near)
@@ -211,7 +258,7 @@ class _Evaluator:
 
     def power(self, tree: Node) -> Any:
         base, exponent = tree.parts
-        return self._power(self.value(base), self.value(exponent), bool(base.symbols))
+        return self._power(self.value(base), self.value(exponent))
 
     def root(self, tree: Node) -> Any:
         base, degree = tree.parts
@@ -219,9 +266,9 @@ class _Evaluator:
         if degree_value == 0:
             raise Undefined
         exponent = 1 / (degree_value if isinstance(degree_value, Fraction) else inexact(degree_value))
-        return self._power(self.value(base), exponent, bool(base.symbols))
+        return self._power(self.value(base), exponent)
 
-    def _power(self, base: Any, exponent: Any, varies: bool) -> Any:
+    def _power(self, base: Any, exponent: Any) -> Any:
         exponent = recognised(exponent)
         if base == 0:
             if isinstance(exponent, Fraction) and exponent > 0:
@@ -234,12 +281,10 @@ class _Evaluator:
             exact = exact_root(base, exponent)
             if exact is not None:
                 return exact
-        if not isinstance(base, mpmath.mpc) and base < 0:
-            if isinstance(exponent, Fraction) and exponent.denominator % 2:
-                size = self._general_power(inexact(-base), exponent)
-                return -size if exponent.numerator % 2 else size
-            if self._absolute and varies:
-                base = -base
+        odd = isinstance(exponent, Fraction) and exponent.denominator % 2
+        if odd and not isinstance(base, mpmath.mpc) and base < 0:
+            size = self._general_power(inexact(-base), exponent)
+            return -size if exponent.numerator % 2 else size
         return self._general_power(inexact(base), exponent)
 
     def _whole_power(self, base: Any, exponent: int) -> Any:
@@ -300,6 +345,12 @@ class _Evaluator:
         """An int for a value that is a whole number; symbols' values never are, but at the points made of them."""
         exact = recognised(value)
         return int(exact) if isinstance(exact, Fraction) and exact.denominator == 1 else value
+
+    def mod(self, tree: Node) -> Any:
+        number, modulus = (self._whole_if_whole(self.value(part)) for part in tree.parts)
+        if not isinstance(number, int) or not isinstance(modulus, int) or modulus == 0:
+            raise Undefined
+        return Fraction(number % modulus)
 
     def abs(self, tree: Node) -> Any:
         return abs(self.value(tree.parts[0]))
@@ -372,7 +423,7 @@ class _Evaluator:
 
 _RULES: dict[str, Callable[[_Evaluator, Node], Any]] = {
     kind: getattr(_Evaluator, kind)
-    for kind in "number symbol add multiply divide power root factorial binomial abs floor ceil function".split()
+    for kind in "number symbol add multiply divide power root factorial binomial mod abs floor ceil function".split()
 }
 # A logarithm without a base is natural to some and decimal to others: its own unit, under which log rules hold.
 _LOGARITHMS: dict[str, Callable[[], Any]] = {

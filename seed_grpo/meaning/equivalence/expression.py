@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from seed_grpo.meaning.equivalence.arguments import GREEK
 from seed_grpo.meaning.equivalence.functions import FUNCTIONS
 from seed_grpo.meaning.equivalence.latex import join
 
@@ -16,15 +17,9 @@ MAX_NESTING = 24
 MAX_TOKENS = 400
 MAX_DIGITS = 300
 
-GREEK = frozenset(
-    f"\\{name}"
-    for name in "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi "
-    "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega hbar ell varsigma varrho varpi varkappa "
-    "mho".split()
-)
 _DECORATIONS = frozenset("\\vec \\hat \\tilde \\overline \\dot \\ddot \\mathcal \\mathscr \\mathfrak".split())
 _APPLIED = frozenset("f g h \\Gamma \\zeta \\psi \\phi".split())
-_STOPS = frozenset(") ] } + - = , \\} | \\rfloor \\rceil \\rangle".split())
+_STOPS = frozenset(") ] } + - = , \\} | \\rfloor \\rceil \\rangle \\land \\lor".split())
 
 
 class Unreadable(Exception):
@@ -121,6 +116,10 @@ class _Reader:
                 break
             if token == " ":
                 raise Unreadable  # two numbers side by side
+            if token == "\\bmod":
+                self.take()
+                result = node("mod", result, self.factor(depth))
+                continue
             if divided and token not in ("*", "/"):
                 raise Unreadable  # a/bc: to some (a/b)c, to others a/(bc)
             operator = self.take() if token in ("*", "/") else "*"
@@ -141,7 +140,7 @@ class _Reader:
                 result = node("power", result, self.group(depth))
                 if self.peek() == "^":
                     raise Unreadable  # TeX has no double superscripts
-                if self.peek() == "(" and result.parts[0].name in _APPLIED:
+                if self.peek() == "(" and result.parts[0].name in _APPLIED and self._may_be_applied(result.parts[1]):
                     raise Unreadable  # f^{-1}(x)
             elif token == "!":
                 self.take()
@@ -156,6 +155,10 @@ class _Reader:
                 result = node("divide", result, number(100))
             else:
                 return result
+
+    def _may_be_applied(self, exponent: Node) -> bool:
+        """Whether f^{…}(…) may be a function of an argument: h^2(3r-h) is a product."""
+        return exponent.kind != "number" or exponent.value < 0 or self._lone_argument()
 
     def group(self, depth: int) -> Node:
         """What stands in braces."""
@@ -297,6 +300,11 @@ class _Reader:
             result = node("function", *self.arguments(depth), name=name)
         else:
             result = node("function", self.argument(depth), *([base] if base is not None else []), name=name)
+        if self.peek() == "^" and self.tokens[self.index - 1] in (")", "]"):
+            if power is not None:
+                raise Unreadable
+            self.take()
+            power = self.group(depth)
         return node("power", result, power) if power is not None else result
 
     def arguments(self, depth: int) -> list[Node]:
@@ -323,10 +331,7 @@ class _Reader:
         token = self.peek()
         if token in ("(", "[", "{", "|", "\\lfloor", "\\lceil"):
             atom = self.atom(depth)
-            # \sin(x)^2 is read in both ways.
-            if self.peek() == "^":
-                raise Unreadable
-            return atom
+            return atom  # \cos(x)^2 is (\cos x)^2: the parentheses are the function's
         if _is_function(token):
             return self.function(depth + 1)
         negate = token == "-"
@@ -383,6 +388,15 @@ class _Reader:
             token = self.take()
             level += (token == "(") - (token == ")")
         return join(self.tokens[start : self.index - 1])
+
+
+def renamed(tree: Node, old: str, new: str) -> Node:
+    """An expression with another name for one of its symbols."""
+    if old not in tree.symbols:
+        return tree
+    if tree.kind == "symbol":
+        return symbol(new)
+    return node(tree.kind, *(renamed(part, old, new) for part in tree.parts), name=tree.name)
 
 
 def _is_function(token: str) -> bool:

@@ -138,7 +138,7 @@ class AnswerKeyer:
 
 def _needs_evaluation(normalized: str) -> bool:
     """Whether the symbolic key can differ from the normalized one."""
-    return normalized.startswith("m:") or (normalized.startswith("u:") and "|m:" in normalized)
+    return normalized.startswith("m:") or (normalized.startswith(("u:", "w:", "c:")) and "|m:" in normalized)
 
 
 _keyers: weakref.WeakSet[AnswerKeyer] = weakref.WeakSet()

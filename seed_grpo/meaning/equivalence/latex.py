@@ -9,8 +9,16 @@ from __future__ import annotations
 
 import re
 
-from seed_grpo.meaning.equivalence.arguments import DIGITS, brace_arguments, matching, merge_numbers
+from seed_grpo.meaning.equivalence.arguments import (
+    DIGITS,
+    brace_arguments,
+    infix_fractions,
+    matching,
+    merge_numbers,
+    order_indices,
+)
 from seed_grpo.meaning.equivalence.functions import COMMANDS, WORDS
+from seed_grpo.meaning.equivalence.notation import plain_notation
 from seed_grpo.meaning.equivalence.units import is_unit_word
 
 _SAME = {
@@ -21,7 +29,8 @@ _SAME = {
     "\\lbrack": "[", "\\rbrack": "]", "\\infin": "\\infty", "\\tbinom": "\\binom", "\\dbinom": "\\binom",
     "\\to": "\\rightarrow", "\\%": "%", "\\#": "#", "\\&": "&", "\\_": "_", ";": ",",
     "\\varepsilon": "\\epsilon", "\\varphi": "\\phi", "\\vartheta": "\\theta",
-    "\\prime": "'", "\\backslash": "\\setminus", "\\smallsetminus": "\\setminus",
+    "\\prime": "'", "\\cr": "\\\\", "\\tabularnewline": "\\\\", "\\mod": "\\bmod",
+    "\\backslash": "\\setminus", "\\smallsetminus": "\\setminus",
     "\\imath": "i", "\\jmath": "j", "\\iff": "\\Leftrightarrow", "\\bar": "\\overline",
     **{f"\\{name}": command for name, command in COMMANDS.items()},
     "\\widehat": "\\hat", "\\widetilde": "\\tilde", "\\overrightarrow": "\\vec", "\\approxeq": "\\approx",
@@ -46,7 +55,7 @@ _WORDS_FOR_COMMANDS = {
     **WORDS,
     "sqrt": "\\sqrt", "pi": "\\pi", "infty": "\\infty",
     "infinity": "\\infty", "oo": "\\infty", "theta": "\\theta", "alpha": "\\alpha", "beta": "\\beta",
-    "lambda": "\\lambda", "union": "\\cup", "and": ",", "or": ",",
+    "lambda": "\\lambda", "union": "\\cup", "and": "\\land", "or": "\\lor", "mod": "\\bmod",
 }  # fmt: skip
 _UNITS_BEHIND_NUMBERS = frozenset(("min", "deg"))
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\s+|[A-Za-z]+|.", re.DOTALL)
@@ -80,9 +89,9 @@ def canonical_tokens(text: str) -> list[str]:
     Numbers are single tokens without superfluous zeros; text is one token `\\text{…}`; a space token stands only
     between two numbers.
     """
-    text = _E_NOTATION.sub(r"\1\\times 10^{\2}", _DIGIT_SEPARATOR.sub("", text))
-    tokens = _read_words(_read_texts(_TOKEN.findall(text)))
-    return merge_numbers(brace_arguments(_one_name_each(tokens)))
+    text = _E_NOTATION.sub(r"\1\\times 10^{\2}", _DIGIT_SEPARATOR.sub("", plain_notation(text)))
+    tokens = _one_name_each(_read_words(_read_texts(_TOKEN.findall(text))))
+    return merge_numbers(order_indices(brace_arguments(infix_fractions(_joined(tokens)))))
 
 
 def join(tokens: list[str]) -> str:
@@ -112,7 +121,7 @@ def text_content(token: str) -> str:
 
 def is_command_word(word: str) -> bool:
     """Whether a bare word is the name of a function or a number (`arcsin`, `infinity`)."""
-    return _WORDS_FOR_COMMANDS.get(word, ",")[0] == "\\"
+    return _WORDS_FOR_COMMANDS.get(word, "\\l")[:2] != "\\l"
 
 
 def _read_texts(raw: list[str]) -> list[str]:
@@ -165,7 +174,7 @@ def _as_words(content: list[str], command: str, behind_number: bool) -> str | No
     plain = plain.replace("^\\circ", "°").replace("^{\\circ}", "°").replace("\\%", "%").replace("\\$", "$")
     plain = " ".join(plain.split()).strip(" .,")
     if plain.lower() in ("and", "or"):
-        return ","
+        return "\\land" if plain.lower() == "and" else "\\lor"
     if plain in COMMANDS and not (behind_number and plain in _UNITS_BEHIND_NUMBERS):
         return COMMANDS[plain]
     if command in ("\\mathrm", "\\operatorname") and plain in ("e", "i", "d"):
@@ -180,6 +189,7 @@ def _as_words(content: list[str], command: str, behind_number: bool) -> str | No
 def _read_words(tokens: list[str]) -> list[str]:
     """Runs of bare letters: function names as commands, units behind a number as text, the rest letter by letter."""
     out: list[str] = []
+    tokens = _sentences(tokens)
     unit_tail = _unit_tails(tokens)
     for index, token in enumerate(tokens):
         if not (token[0].isalpha() and token.isascii()):
@@ -192,6 +202,36 @@ def _read_words(tokens: list[str]) -> list[str]:
             out += _letters(token)
         else:
             out.append(token)
+    return out
+
+
+_FUNCTION_WORDS = frozenset(
+    "for all any every each some is are the where when at of with that be to from by as this if then there not has "
+    "have on must only no does do can cannot which such than".split()
+)
+
+
+def _sentences(tokens: list[str]) -> list[str]:
+    """Runs of bare words that make a phrase, `for all real numbers`, as text."""
+    out: list[str] = []
+    index = 0
+    while index < len(tokens):
+        end, words = index, []
+        while end < len(tokens) and tokens[end].isalpha() and tokens[end].isascii() and len(tokens[end]) > 1:
+            if tokens[end] in ("and", "or") or is_command_word(tokens[end]):
+                break
+            words.append(tokens[end])
+            end += 1
+            if end + 1 < len(tokens) and tokens[end].isspace() and tokens[end + 1][0].isalpha():
+                end += 1
+        said = sum(word.lower() in _FUNCTION_WORDS for word in words)
+        if len(words) > 1 and said and (said > 1 or any(len(word) > 3 for word in words)):
+            out.append(f"{_TEXT_TOKEN}{' '.join(words[:_MAX_WORDS])}}}")
+            index = end
+            out.append(" ")
+        else:
+            out.append(tokens[index])
+            index += 1
     return out
 
 
@@ -251,6 +291,23 @@ def _one_name_each(tokens: list[str]) -> list[str]:
         else:
             out.append(token)
     return _marks(out)
+
+
+_INEQUALITIES = frozenset("< > \\le \\ge \\ne \\in \\notin".split())
+
+
+def _joined(tokens: list[str]) -> list[str]:
+    """ "and" and "or" as commas, unless they join inequalities: there they say what is meant."""
+    if "\\land" not in tokens and "\\lor" not in tokens:
+        return tokens
+    if _INEQUALITIES.isdisjoint(tokens):
+        return ["," if token in ("\\land", "\\lor") else token for token in tokens]
+    out: list[str] = []
+    for token in tokens:
+        if token in ("\\land", "\\lor") and out[-1:] == [","]:
+            out.pop()
+        out.append(token)
+    return out
 
 
 def _marks(tokens: list[str]) -> list[str]:

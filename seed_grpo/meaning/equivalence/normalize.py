@@ -4,6 +4,8 @@ The result is a key: a string that begins with its kind.
 
 * `q:1/2` an exact rational
 * `u:min|q:10` a quantity: its unit, and the key of its value; `u:_5|q:204` a number written in base 5
+* `w:or more|q:5` a value with words behind it that are part of the answer
+* `c:C|q:12` a choice with its text: the letter, and the key of the text
 * `t:east` words, in lower case
 * `m:x^{2}+1` mathematics, in its canonical spelling
 
@@ -13,6 +15,7 @@ Every rule is linear in the answer's length. docs/answer_keys.md lists the rules
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from seed_grpo.meaning.equivalence.characters import clean
 from seed_grpo.meaning.equivalence.functions import FUNCTIONS
@@ -24,8 +27,9 @@ from seed_grpo.meaning.equivalence.latex import (
     text_content,
     trim,
 )
-from seed_grpo.meaning.equivalence.rationals import read_rational
-from seed_grpo.meaning.equivalence.units import unit_name
+from seed_grpo.meaning.equivalence.rationals import key_tokens, rational_key, read_rational
+from seed_grpo.meaning.equivalence.repair import repair
+from seed_grpo.meaning.equivalence.units import SCALES, unit_name
 
 MAX_CHARACTERS = 2000
 """A longer answer is compared as it stands: no rule makes sense of it."""
@@ -33,14 +37,25 @@ _MAX_WRAPPERS = 8
 
 _PLAIN_INTEGER = re.compile(r"-?[1-9][0-9]{0,99}")
 _DOLLAR = re.compile(r"(?<!\\)\$")
-_WRAPPERS = (("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
+_WRAPPERS = (("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("*", "*"), ("__", "__"), ("`", "`"), ('"', '"'))
+_JUNK = (",", ";", "\\\\", " \\", ":")
 _WRAPPING_COMMAND = re.compile(
     r"\\(boxed|fbox|text|textrm|textnormal|textbf|textit|mathrm|mathbf|mathit|mbox|hbox|boldsymbol|bm|displaystyle)\s*(?=\{)"
 )
 _THOUSANDS = re.compile(r"(?<![0-9,.])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])")
 _SPACED_THOUSANDS = re.compile(r"([+-]?)([0-9]{1,3}(?: [0-9]{3})+)(\.[0-9]+)?")
-_CHOICE = re.compile(r"\(?([A-Z])[).:]?|\(([a-z])\)")
+_CHOICE = re.compile(
+    r"(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer) )?\(?([A-Z])[).:]?|\(([a-e])\)|(?:[Oo]ption|[Cc]hoice) \(?([a-e])\)?"
+)
+_GAP = r"(?:\\ |\\[,;:]|\\quad|\\qquad|~| )"
+_CHOICE_WITH_TEXT = re.compile(
+    r"(?:\\(?:text|textbf|textrm|mathrm|mathbf|bold|mbox) ?\{ ?)(?:\(([A-Ja-e])\)|([A-J])[).:])[.:]? ?\}"
+    rf"{_GAP}*(.+)|(?:\(([A-J])\)[.:]?|([A-J])[).:]){_GAP}+(.+)"
+)
+_TEXT_AND_BRACE = re.compile(r"\\(?:text|textbf|textrm|mathrm|mbox) ?\{ ?\(([A-J])\) ?([^{}]+)\}")
 _WORDS = re.compile(r"[^\W\d_](?:[^\W\d_]|[ ,'.\-])*")
+_PROSE = re.compile(r"[^\W\d_][\w ,'.\-?!:;\"“”()&/]*")
+_CIRCLED = re.compile(r"[①-⑳](?:[ ,]*[①-⑳])*")
 _SHORT_WORDS = frozenset("yes no odd one two six ten red all any not none true zero both".split())
 _RELATION_TOKENS = frozenset(("=", "<", ">", "\\le", "\\ge", "\\ne", "\\in", ",", "\\approx", "\\equiv", "&", "\\\\"))
 _ANGLE_FUNCTIONS = frozenset(command for command, function in FUNCTIONS.items() if function.angle)
@@ -50,12 +65,22 @@ _UNIT_SIGNS = frozenset(("°", "%", "'", "\\$"))
 
 def normalized_key(answer: str) -> str:
     """The key of an answer at the level `normalized`. Two answers are the same if their keys are."""
-    answer = answer.strip()
-    if _PLAIN_INTEGER.fullmatch(answer):
-        return "q:" + answer
-    if len(answer) > MAX_CHARACTERS:
-        return "m:" + answer
-    text, as_text = _unwrap(clean(answer))
+    stripped = answer.strip()
+    if _PLAIN_INTEGER.fullmatch(stripped):
+        return "q:" + stripped
+    if len(stripped) > MAX_CHARACTERS:
+        return "m:" + stripped
+    text, as_text = _unwrap(clean(repair(answer)))
+    choice = _CHOICE_WITH_TEXT.fullmatch(text) or _TEXT_AND_BRACE.fullmatch(text)
+    if choice:
+        *letters, rest = [group for group in choice.groups() if group is not None]
+        if not _CHOICE_WITH_TEXT.search(rest) and "=" not in rest[:2]:
+            return f"c:{letters[0].upper()}|{_key(*_unwrap(rest))}"
+    return _key(text, as_text)
+
+
+def _key(text: str, as_text: bool) -> str:
+    """The key of a clean text without wrappers."""
     if _is_one_number(text):
         text = text.replace(",", "")
     elif match := _SPACED_THOUSANDS.fullmatch(text):
@@ -66,7 +91,7 @@ def normalized_key(answer: str) -> str:
 
 def tokens_key(tokens: list[str]) -> str:
     """The normalized key of canonical tokens: a number, a quantity, words, or their spelling."""
-    if tokens[:1] == ["="]:
+    if tokens[:1] in (["="], ["\\approx"]):
         tokens = tokens[1:]
     canonical = join(tokens)
     number = read_rational(canonical)
@@ -79,26 +104,26 @@ def tokens_key(tokens: list[str]) -> str:
     quantity = split_unit(tokens)
     if quantity is not None:
         value, unit = quantity
-        return f"u:{unit}|{read_rational(join(value)) or 'm:' + join(value)}"
+        return unit + (read_rational(join(value)) or "m:" + join(value))
     return "m:" + canonical
 
 
 def split_unit(tokens: list[str]) -> tuple[list[str], str] | None:
-    """A quantity as its value's tokens and the name of its unit; None for what is no quantity.
+    """A quantity as its value's tokens and the beginning of its key, `u:min|`; None for what is no quantity.
 
     A unit is text behind a value, or one of the signs ° % ' \\$; currency may stand in front; the base of 204_5 is one
-    as well.
+    as well. Only units, currencies and counted nouns are units; other words are part of the answer, `w:or more|`.
     """
     if not tokens or not _RELATION_TOKENS.isdisjoint(tokens):
         return None
     sign, rest = (tokens[:1], tokens[1:]) if tokens[0] in ("+", "-") else ([], tokens)
     currency = {"\\$": "$", "\\text{euro}": "€", "\\text{pound}": "£", "\\text{USD}": "$"}
     if len(rest) > 1 and rest[0] in currency:
-        return [*sign, *rest[1:]], currency[rest[0]]
+        return _with_currency([*sign, *rest[1:]], currency[rest[0]])
     if len(rest) == 5 and rest[1:3] == ["_", "{"] and rest[4] == "}" and rest[0].isdigit() and rest[3].isdigit():
-        return [*sign, rest[0]], f"_{rest[3]}"
+        return [*sign, rest[0]], f"u:_{rest[3]}|"
     if len(rest) == 5 and rest[1:3] == ["_", "{"] and is_text(rest[3]) and rest[0].isdigit():
-        return [*sign, rest[0]], f"_{text_content(rest[3]).lower()}"
+        return [*sign, rest[0]], f"u:_{text_content(rest[3]).lower()}|"
     start = len(tokens)
     for index in range(len(tokens) - 1, 0, -1):
         if is_text(tokens[index]) or tokens[index] in _UNIT_SIGNS:
@@ -113,8 +138,31 @@ def split_unit(tokens: list[str]) -> tuple[list[str], str] | None:
     if tokens[start] in ("°", "'") and not _ANGLE_FUNCTIONS.isdisjoint(value):
         return None
     parts = [text_content(token) if is_text(token) else token.replace("\\$", "$") for token in tokens[start:]]
-    unit = unit_name(parts)
-    return (value, unit) if unit else None
+    return _with_words(value, " ".join(parts).split())
+
+
+def _with_currency(value: list[str], currency: str) -> tuple[list[str], str] | None:
+    """$5, $5 million; what else stands behind a currency's value is part of the answer."""
+    quantity = split_unit(value)
+    if quantity is None:
+        return value, f"u:{currency}|"
+    return (quantity[0], f"u:{currency}|") if not quantity[1] else None
+
+
+def _with_words(value: list[str], words: list[str]) -> tuple[list[str], str] | None:
+    """A value with the words behind it: scales multiply it, units are its unit, other words are part of the answer."""
+    scaled = read_rational(join(value)) if words[0].lower() in SCALES else None
+    while scaled is not None and scaled[:2] == "q:" and "e" not in scaled and words and words[0].lower() in SCALES:
+        scaled = rational_key(Fraction(scaled[2:]) * SCALES[words[0].lower()])
+        value, words = key_tokens(scaled), words[1:]
+    if not words:
+        return value, ""
+    unit = unit_name(words)
+    if unit:
+        return value, f"u:{unit}|"
+    if not any(character.isalpha() for character in "".join(words)) or any("|" in word for word in words):
+        return None
+    return value, f"w:{' '.join(words).lower()}|"
 
 
 def _unwrap(text: str) -> tuple[str, bool]:
@@ -124,6 +172,10 @@ def _unwrap(text: str) -> tuple[str, bool]:
         before = text
         text = trim(text)
         if text.endswith(".") and not text.endswith(("..", "\\.")):
+            text = text[:-1].rstrip()
+        for junk in _JUNK:
+            text = text.removesuffix(junk).rstrip()
+        if text.endswith("\\") and not text.endswith("\\\\"):
             text = text[:-1].rstrip()
         dollars = len(_DOLLAR.findall(text))
         if dollars and dollars % 2 == 0:  # $69$,$84$
@@ -168,15 +220,28 @@ def _words_key(text: str, as_text: bool) -> str | None:
     plain = text.replace("\\ ", " ").strip(" .,")
     choice = _CHOICE.fullmatch(plain)
     if choice:
-        return "m:" + (choice[1] or choice[2])
+        return "m:" + (choice[1] or choice[2] or choice[3]).upper()
+    if _CIRCLED.fullmatch(plain):
+        return "t:" + "".join(plain.replace(",", " ").split())
     if not _WORDS.fullmatch(plain):
-        return None
+        return _prose_key(plain)
     words = plain.replace(",", " ").replace("-", " ").split()
     if not as_text and any(is_command_word(word) for word in words):
         return None
     if as_text or (len(words) > 1 and all(len(word) > 2 for word in words)) or any(_is_word(word) for word in words):
         return "t:" + " ".join(plain.lower().split()) if len(plain) > 1 else "m:" + plain
     return None
+
+
+def _prose_key(text: str) -> str | None:
+    """A sentence with numbers or brackets in it: words, and no mathematics but what words name."""
+    if not _PROSE.fullmatch(text):
+        return None
+    words = [word for word in re.findall(r"[A-Za-z]+", text) if len(word) > 1]
+    long = [word for word in words if len(word) > 3 and not is_command_word(word)]
+    if len(words) < 3 or len(long) < 2 or any(is_command_word(word) for word in words):
+        return None
+    return "t:" + " ".join(text.lower().replace('"', "").split())
 
 
 def _is_word(word: str) -> bool:

@@ -56,3 +56,11 @@ def scaled_key(mantissa: Fraction, exponent: int) -> str:
     while digits % 10 == 0:
         digits, exponent = digits // 10, exponent + 1
     return f"q:{digits}e{exponent}"
+
+
+def key_tokens(key: str) -> list[str]:
+    """The canonical tokens of a rational from its key, `q:1/2`."""
+    numerator, _, denominator = key[2:].partition("/")
+    sign = ["-"] if numerator.startswith("-") else []
+    numerator = numerator.removeprefix("-")
+    return [*sign, *(["\\frac", "{", numerator, "}", "{", denominator, "}"] if denominator else [numerator])]
