@@ -2,10 +2,13 @@
 
 A template says where the field's prompts put the answer:
 
-* `boxed`: the last `\\boxed{…}` or `\\fbox{…}` (Qwen-Math's prompt, or none). A box that is cut off is no answer.
+* `boxed`: the last `\\boxed{…}` or `\\fbox{…}` that holds something (Qwen-Math's prompt, or none). A box that is cut
+  off is no answer (`seed_grpo.meaning.boxes`).
 * `answer_tag`: R1's `… </think> <answer>…</answer>`, with a box inside or without one.
-* `gsm8k`: the line behind the last `####`.
-* `phrase`: the last box, else what follows the last "answer is". A last resort that has to be asked for.
+* `gsm8k`: the line behind the last `####`, with a colon or without.
+* `phrase`: the last box, else what follows the last "answer is", else the answer line. A last resort.
+* `answer_line`: `Answer: 42`, `Final answer: 42.`, `The final answer is $42$` (`seed_grpo.meaning.answer_line`).
+* `auto`: the box, else the answer tag, else the answer line, for responses of unknown form.
 """
 
 from __future__ import annotations
@@ -15,10 +18,9 @@ from collections import deque
 from collections.abc import Callable
 
 from seed_grpo.errors import UsageError
+from seed_grpo.meaning.answer_line import answer_line
+from seed_grpo.meaning.boxes import BOX, find_box, holds_something, last_box
 
-_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
-_BRACE_OR_ESCAPE = re.compile(r"\\.|[{}]", re.DOTALL)
-_BARE_ARGUMENT = re.compile(r"[^\s$]+")
 _PHRASE = re.compile(r"answer\s{0,8}is\s{0,8}:?\s{0,8}", re.IGNORECASE)
 _THOUGHT_BEFORE_ANSWER = re.compile(r"</think>\s*<answer>")
 _OPEN, _CLOSE = "<answer>", "</answer>"
@@ -41,44 +43,9 @@ def extract_answer(response: str, *, template: str = "boxed") -> str | None:
     return (answer.strip() or None) if answer is not None else None
 
 
-def last_box(text: str) -> str | None:
-    """The content of the last box; None when there is no box, or the last one is cut off."""
-    start = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
-    if start < 0:
-        return None
-    box = _BOX.match(text, start)
-    if box is None:  # a longer command such as \\boxedx: look through the text once, not from each of them
-        box = _last(_BOX, text)
-    if box is None:
-        return None
-    position = box.end()
-    while position < len(text) and text[position].isspace():
-        position += 1
-    if position == len(text):
-        return None
-    if text[position] != "{":
-        # TeX would take a single token; people write "\boxed 42".
-        bare = _BARE_ARGUMENT.match(text, position)
-        return bare.group().rstrip(".,;:").removesuffix("\\)").removesuffix("\\]") if bare else None
-    return _balanced(text, position)
-
-
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     last = deque(pattern.finditer(text), maxlen=1)
     return last[0] if last else None
-
-
-def _balanced(text: str, opening: int) -> str | None:
-    """What stands between the brace at `opening` and its partner; an escaped brace is a character like any other."""
-    depth = 0
-    for match in _BRACE_OR_ESCAPE.finditer(text, opening):
-        if match.group() == "{":
-            depth += 1
-        elif match.group() == "}":
-            depth -= 1
-            if depth == 0:
-                return text[opening + 1 : match.start()]
-    return None
 
 
 def _answer_tag(text: str) -> str | None:
@@ -88,23 +55,36 @@ def _answer_tag(text: str) -> str | None:
     if start < 0 or not _THOUGHT_BEFORE_ANSWER.search(text, 0, start + len(_OPEN)):
         return None
     inside = text[start + len(_OPEN) : end]
-    return last_box(inside) if _BOX.search(inside) else inside
+    return last_box(inside) if BOX.search(inside) else inside
 
 
 def _gsm8k(text: str) -> str | None:
     start = text.rfind("####")
-    return text[start + 4 :].split("\n", 1)[0] if start >= 0 else None
+    return text[start + 4 :].split("\n", 1)[0].lstrip(" \t:：") if start >= 0 else None
 
 
 def _phrase(text: str) -> str | None:
-    if _BOX.search(text):
-        return last_box(text)
+    box = find_box(text)
+    if box is not None:
+        return box.content
     match = _last(_PHRASE, text)
     if match is None:
-        return None
+        return answer_line(text)
     # The sentence ends at a full stop before white space, not at a decimal point.
     sentence = re.split(r"\.(?=\s|$)", text[match.end() :].split("\n", 1)[0], maxsplit=1)[0]
     return sentence.strip().strip("$").strip("*")
+
+
+def _auto(text: str) -> str | None:
+    box = find_box(text)
+    if box is not None:
+        return box.content
+    start, end = text.rfind(_OPEN), text.rfind(_CLOSE)
+    if start > end:
+        return None  # a tag that is cut off, like a box that is
+    # The format does not count here, as it does for `answer_tag`: a tag without a thought before it is one.
+    inside = text[start + len(_OPEN) : end] if start >= 0 else ""
+    return (answer_line(inside) or inside) if holds_something(inside) else answer_line(text)
 
 
 TEMPLATES: dict[str, Callable[[str], str | None]] = {
@@ -112,4 +92,6 @@ TEMPLATES: dict[str, Callable[[str], str | None]] = {
     "answer_tag": _answer_tag,
     "gsm8k": _gsm8k,
     "phrase": _phrase,
+    "answer_line": answer_line,
+    "auto": _auto,
 }

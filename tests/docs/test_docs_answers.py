@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from seed_grpo import cluster_answers, extract_answer, grade_answer
+from seed_grpo.meaning.answers import TEMPLATES
 from seed_grpo.meaning.equivalence import shared_keyer
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "answer_keys.md").read_text(encoding="utf-8")
@@ -62,6 +63,25 @@ def test_what_is_correct_and_what_is_not() -> None:
                     assert grade_answer(answer, gold) is expected, group
                     checked += 1
     assert checked >= 10
+
+
+def test_boxes_that_hold_nothing_and_boxes_that_are_cut_off() -> None:
+    rows = list(tables("**A box that holds nothing"))
+    assert len(rows) == 5
+    for response, answer in rows:
+        expected = None if answer == "none" else examples(answer)[0]
+        assert extract_answer(examples(response)[0]) == expected, response
+
+
+def test_the_forms_of_an_answer_line() -> None:
+    row = next(row for row in tables("`extract_answer(response, template=…)`") if row[0] == "`answer_line`")
+    forms = examples(row[1])[:4]
+    assert [extract_answer(form, template="answer_line") for form in forms] == ["42"] * 4
+    assert [extract_answer(form, template="auto") for form in forms] == ["42"] * 4
+
+
+def test_every_template_is_described() -> None:
+    assert [row[0] for row in tables("`extract_answer(response, template=…)`")] == [f"`{name}`" for name in TEMPLATES]
 
 
 def test_the_lines_of_code() -> None:
