@@ -33,9 +33,7 @@ LONG_FUNCTIONS: set[str] = {
     "seed_grpo.planning.workload.read_workload",
     "seed_grpo.quickstart.warm_start.warm_start",
 }
-IN_A_CIRCLE: set[str] = {
-    f"seed_grpo.data.{name}" for name in ("arithmetic", "overlap", "prepare", "registry", "rows", "sources")
-}
+IN_A_CIRCLE: set[str] = set()
 METHOD_IMPORTS: set[tuple[str, str]] = set()
 
 
