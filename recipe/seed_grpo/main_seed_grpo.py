@@ -5,10 +5,9 @@ python3 -m recipe.seed_grpo.main_seed_grpo experiment=qwen2.5_math_7b platform=g
 
 from __future__ import annotations
 
+import runpy
 import sys
-
-from seed_grpo.cli import main
 
 if __name__ == "__main__":
     sys.argv[1:1] = ["train", "--verbose"]
-    main()
+    runpy.run_module("seed_grpo.cli", run_name="__main__")
