@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 import shutil
@@ -11,17 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from dockerfiles import DOCKERFILES, ROOT, copied, ignored, instructions
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCKERFILES = sorted((ROOT / "docker").glob("Dockerfile*"))
 IDS = [path.name for path in DOCKERFILES]
-
-
-def instructions(path: Path) -> list[tuple[str, str]]:
-    """Instructions and their arguments, continued lines joined."""
-    text = re.sub(r"^\s*#.*\n", "", path.read_text(encoding="utf-8"), flags=re.M)
-    lines = re.sub(r"\\\n", " ", text).splitlines()
-    return [(line.split()[0].upper(), line.split(maxsplit=1)[1]) for line in lines if line.strip()]
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=IDS)
@@ -35,29 +26,15 @@ def test_hadolint_finds_nothing(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=IDS)
 def test_every_copied_path_exists_and_is_sent_to_the_builder(path: Path) -> None:
-    copied = [name for word, rest in instructions(path) if word in ("COPY", "ADD") for name in rest.split()[:-1]]
-    assert copied
-    for name in copied:
+    sent = [name for names, _ in copied(path) for name in names]
+    assert sent
+    for name in sent:
         assert (ROOT / name).exists(), name
         assert not ignored(name), f".dockerignore keeps {name} from the builder"
 
 
 def test_nothing_else_is_sent_to_the_builder() -> None:
     assert all(ignored(name) for name in (".git", "runs", "data", ".env", "seed_grpo/__pycache__", "tests/conftest.py"))
-
-
-def ignored(name: str) -> bool:
-    """What .dockerignore says of a path, for the patterns that stand in it: the last that matches decides."""
-    decided = False
-    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
-        if not line or line.startswith("#"):
-            continue
-        pattern = line.removeprefix("!").removeprefix("**/")
-        path = Path(name)
-        tries = [path, *path.parents, *(Path(part) for part in path.parts)]
-        if any(fnmatch.fnmatch(str(part), pattern) for part in tries if str(part) != "."):
-            decided = not line.startswith("!")
-    return decided
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=IDS)
