@@ -30,7 +30,6 @@ from seed_grpo.meaning.answers import extract_answer
 from seed_grpo.meaning.equivalence import LEVELS, AnswerKeyer, cluster_keys
 
 ROOT = Path(__file__).resolve().parents[1]
-REPEATS = 5
 
 
 def main() -> None:
@@ -45,20 +44,20 @@ def main() -> None:
     ]
     for workload in workloads:
         console.print(f"{workload.name}: {workload.what}; {_distinct(workload)} distinct answers")
-        lines += [_row(workload, *row) for row in measure_ours(workload)]
+        lines += [_row(workload, *row) for row in measure_ours(workload, options.repeats)]
         if not options.only_ours:
             lines += [_row(workload, *row) for row in measure_math_verify(workload)]
     print("\n".join(lines))
     show_merges(options.data)
 
 
-def measure_ours(workload: Workload) -> list[tuple]:
+def measure_ours(workload: Workload, repeats: int) -> list[tuple]:
     """Each level from the responses' text to cluster ids; the best of several runs, each with an empty cache."""
     responses_PG = workload.responses_PG()
     rows = []
     for level, warm in [*((level, True) for level in LEVELS), ("symbolic", False)]:
         best, clusters, counts = float("inf"), 0.0, {"timeouts": 0, "guarded": 0}
-        for _ in range(REPEATS):
+        for _ in range(repeats):
             keyer = AnswerKeyer()
             if warm and level == "symbolic":
                 keyer.keys([f"\\sqrt{{x+{number}}}" for number in range(1000)], level)  # until all of them run
@@ -166,6 +165,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--prompts", type=int, default=128)
     parser.add_argument("--responses", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each of our levels, of which the best counts")
     parser.add_argument("--workloads", default="ABCDE", help="which of them, e.g. AC")
     parser.add_argument("--only-ours", action="store_true", help="leave Math-Verify out")
     options = parser.parse_args()

@@ -9,11 +9,13 @@
 
 venv="${SEED_GRPO_VENV:-.venv}"
 
+state_of() { # requirements file
+    cat requirements/cpu.txt "requirements/$1" pyproject.toml setup.py | sha256sum
+}
+
 make_environment() { # requirements file
-    local wanted="requirements/$1" stamp="$venv/.seed-grpo-$1"
-    local state
-    state=$(cat requirements/cpu.txt "$wanted" pyproject.toml setup.py | sha256sum)
-    if [[ -f "$stamp" && "$(cat "$stamp")" == "$state" ]]; then
+    local stamp="$venv/.seed-grpo-$1"
+    if [[ -f "$stamp" && "$(cat "$stamp")" == "$(state_of "$1")" ]]; then
         return
     fi
     "${PYTHON:-python3}" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' || {
@@ -22,11 +24,13 @@ make_environment() { # requirements file
     }
     echo "Installing the pinned CPU set into $venv (once; a few minutes) ..." >&2
     [[ -x "$venv/bin/python" ]] || "${PYTHON:-python3}" -m venv "$venv"
-    local torch
+    # Python compiles what it imports when it first does, which is a small part of what is installed.
+    local install=("$venv/bin/pip" install --quiet --disable-pip-version-check --no-compile) torch
     torch=$(grep '^torch==' requirements/cpu.txt)
-    "$venv/bin/pip" install --quiet --disable-pip-version-check \
-        ${SEED_GRPO_TORCH_INDEX:+--index-url "$SEED_GRPO_TORCH_INDEX"} "$torch"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -e .
-    echo "$state" >"$stamp"
+    "${install[@]}" ${SEED_GRPO_TORCH_INDEX:+--index-url "$SEED_GRPO_TORCH_INDEX"} "$torch"
+    "${install[@]}" -r "requirements/$1"
+    "${install[@]}" --no-deps -e .
+    # The CPU set is part of every other.
+    state_of cpu.txt >"$venv/.seed-grpo-cpu.txt"
+    state_of "$1" >"$stamp"
 }

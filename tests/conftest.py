@@ -20,6 +20,28 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Two processes share the tests (see run.sh): one takes all that start Ray, one after the other, because they share
+    runs and two cores are too few for two of them; the other takes everything else, file by file."""
+    if not getattr(config.option, "loadgroup", False):  # set by xdist in its processes
+        return
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if starts_ray(item) else item.path.stem))
+    # The work in the order in which it is taken: Ray's tests take longest by far. The plan's test compares the times of
+    # two runs, one of which is the first that is made for several tests: they are to be neighbours.
+    items.sort(key=lambda item: (not starts_ray(item), item.path.name != "test_plan.py"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if getattr(session.config.option, "loadgroup", False) and any("@" not in item.nodeid for item in session.items):
+        raise pytest.UsageError("pytest-xdist does not group by marks: install the versions of requirements/dev.txt.")
+
+
+def starts_ray(item: pytest.Item) -> bool:
+    return item.get_closest_marker("e2e") is not None
+
+
 @pytest.fixture(autouse=True)
 def no_run_is_left() -> Iterator[None]:
     yield
@@ -62,7 +84,7 @@ def sync_run(quickstart_base: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def two_rank_run(quickstart_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The like on two ranks, with a checkpoint after each step."""
+    """A finished run of two steps on two ranks, with a checkpoint after each step."""
     return finished(
         tmp_path_factory.mktemp("two_ranks") / "run", quickstart_base,
         "trainer.n_gpus_per_node=2", "trainer.val_before_train=true", "trainer.save_freq=1",

@@ -120,6 +120,7 @@ def test_a_file_that_is_no_parquet_is_named(content: bytes, base: Path, tmp_path
     assert "is not a parquet file" in error
 
 
+@pytest.mark.e2e
 def test_a_plugin_that_verl_did_not_load_is_noticed(base: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("VERL_USE_EXTERNAL_PLUGINS", "none")
     status, error = train([f"quickstart_dir={base}", f"trainer.default_local_dir={tmp_path}/run"], monkeypatch, capsys)

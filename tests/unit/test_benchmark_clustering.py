@@ -19,7 +19,7 @@ def run(shared_data: Path, *arguments: str) -> str:
 
 
 def test_our_levels_alone(shared_data: Path) -> None:
-    output = run(shared_data, "--prompts", "8", "--only-ours")
+    output = run(shared_data, "--prompts", "8", "--repeats", "1", "--only-ours")
     rows = [line.split(" | ") for line in output.splitlines() if line.startswith("| ") and line[2] in "ABCDE"]
     assert len(rows) == 20
     for name in "ABCDE":
@@ -30,9 +30,10 @@ def test_our_levels_alone(shared_data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_beside_math_verify(shared_data: Path) -> None:
+@pytest.mark.benchmark
+def test_next_to_math_verify(shared_data: Path) -> None:
     pytest.importorskip("math_verify", reason="needs the extra `benchmark`")
-    output = run(shared_data, "--prompts", "4", "--workloads", "ABE")
+    output = run(shared_data, "--prompts", "4", "--repeats", "1", "--workloads", "ABE")
     assert output.count("Math-Verify, both orders, union-find") == 3
 
 

@@ -1,4 +1,4 @@
-"""The benchmark beside stock verl and TRL: its parts, and the whole of it at a small size."""
+"""The benchmark against stock verl and TRL: its parts, and the whole of it at a small size."""
 
 from __future__ import annotations
 
@@ -125,6 +125,7 @@ def test_all_sides_in_turn(quickstart_base: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.benchmark
 def test_ending_it_ends_the_block_under_way(quickstart_base: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "benchmarks" / "peers.py"), "--sizes", "8x4", "--sides", "ours",
@@ -144,6 +145,7 @@ def test_ending_it_ends_the_block_under_way(quickstart_base: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.e2e
+@pytest.mark.benchmark
 def test_trls_environment_and_block(quickstart_base: Path) -> None:
     """The installation itself takes minutes and gigabytes: it is made by `python benchmarks/peers.py`, not here."""
     if not _peers.trl_is_installed():
