@@ -32,7 +32,10 @@ def analyze(
         str, typer.Option(help="Responses without an answer: singleton, shared or drop.")
     ] = "singleton",
     template: Annotated[
-        str, typer.Option(help="Where verl's responses hold their answer: boxed, answer_tag, gsm8k or phrase.")
+        str,
+        typer.Option(
+            help="Where verl's responses hold their answer: boxed, answer_tag, gsm8k, phrase, answer_line or auto."
+        ),
     ] = "boxed",
     grade: Annotated[bool, typer.Option("--grade", help="Grade again, with this library's keys.")] = False,
 ) -> None:

@@ -24,6 +24,13 @@ def prepare(
         ),
     ] = None,
     template: Annotated[str, typer.Option(help="Prompt template: qwen_math, r1 or none.")] = "qwen_math",
+    answer_template: Annotated[
+        str | None,
+        typer.Option(
+            help="Where a response holds its answer: boxed, answer_tag, gsm8k, phrase, answer_line or auto.  "
+            "[default: the prompt template's]"
+        ),
+    ] = None,
     prompt_format: Annotated[
         str, typer.Option(help="text: the template's bytes as one message; messages: for the model's chat template.")
     ] = "text",
@@ -53,7 +60,7 @@ def prepare(
 
     Example: seed-grpo data prepare -d benchmarks,math_lvl3to5 --source data --out prepared
 
-    Example: seed-grpo data prepare -d gsm8k --template none --out prepared
+    Example: seed-grpo data prepare -d gsm8k --template none --answer-template gsm8k --out prepared
     """
     from rich.console import Console
     from rich.table import Table
@@ -76,7 +83,7 @@ def prepare(
     prepared = prepare_all(
         plan(names, source or [], split=split, revision=revision),
         out,
-        Options(get_template(template), prompt_format, columns, skip_bad_rows, strict),
+        Options(get_template(template), prompt_format, columns, skip_bad_rows, strict, answer_template),
         against=against or [],
     )
     table = Table("file", "rows", "left out", "template")

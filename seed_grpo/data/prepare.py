@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seed_grpo.data import arithmetic
+from seed_grpo.data.answer_forms import misfit
 from seed_grpo.data.manifest import read_manifest, write_manifest
 from seed_grpo.data.overlap import Overlap, drop_overlap
 from seed_grpo.data.parquet import Layout, write_rows
@@ -17,6 +18,7 @@ from seed_grpo.data.rows import Record, choose_columns, to_records
 from seed_grpo.data.sources import BadRow, check_bad_rows, looks_local, read_hub, read_local, sha256
 from seed_grpo.data.templates import PASS_THROUGH, Template, get_template
 from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.meaning.answers import TEMPLATES as ANSWER_TEMPLATES
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,34 @@ class Request:
 
 @dataclass(frozen=True)
 class Options:
-    """What holds for every data set of a call."""
+    """What holds for every data set of a call.
+
+    Attributes:
+        template: the prompt template.
+        prompt_format: how a row holds the prompt, one of `seed_grpo.data.templates.PROMPT_FORMATS`.
+        columns: columns by role, as the user named them.
+        skip_bad_rows: leave bad rows out instead of failing.
+        strict: fail if the number of rows is not the data set's.
+        answer_template: where responses will be searched for their answers; None for the prompt template's own.
+    """
 
     template: Template = field(default_factory=lambda: get_template("qwen_math"))
     prompt_format: str = "text"
     columns: Mapping[str, str | None] = field(default_factory=dict)
     skip_bad_rows: bool = False
     strict: bool = False
+    answer_template: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.answer_template is not None and self.answer_template not in ANSWER_TEMPLATES:
+            raise UsageError(
+                f"Unknown answer template {self.answer_template!r}.", f"choose one of {', '.join(ANSWER_TEMPLATES)}."
+            )
+
+    @property
+    def reads(self) -> str:
+        """Where responses will be searched for their answers."""
+        return self.answer_template or self.template.answer_template
 
 
 @dataclass(frozen=True)
@@ -167,6 +190,7 @@ def _prepare_one(request: Request, folder: Path, options: Options, test_folders:
             f"No row of {request.source or request.dataset.name} is left.", "check the source and the filters."
         )
     warnings = _warnings(request, len(records), problems.bad, overlaps, tests)
+    unread = misfit(request.dataset, options.template, options.reads)
     complete = any(len(records) in rows for rows in request.expected_rows)
     if not complete and (options.strict or problems.origin.get("kind") == "hub"):
         raise SeedGrpoError(warnings[0], "check the source and its revision.")
@@ -188,7 +212,7 @@ def _prepare_one(request: Request, folder: Path, options: Options, test_folders:
         "seed_grpo_version": version("seed-grpo"),
     }
     write_manifest(path, manifest)
-    return Prepared(path, manifest, warnings)
+    return Prepared(path, manifest, [*warnings, *([unread] if unread else [])])
 
 
 def _read(request: Request, options: Options) -> _Problems:
@@ -227,7 +251,7 @@ def _origin(problems: _Problems, options: Options) -> dict[str, Any]:
         "prompt_format": options.prompt_format,
         # The run must set this as its custom_chat_template for the model to see exactly the template's bytes.
         "chat_template": PASS_THROUGH if options.prompt_format == "text" else None,
-        "answer_template": options.template.answer_template,
+        "answer_template": options.reads,
     }
 
 

@@ -38,6 +38,7 @@ class Dataset:
         folder: its folder in Dr.GRPO's repository (datasets/evaluation_suite, datasets/train).
         levels: levels that are kept; None keeps every row.
         columns: the column of a role (`seed_grpo.data.rows.ROLES`), if its name there is not one of the usual.
+        answer_form: the answer template (`seed_grpo.meaning.answers`) that finds the answer of its own solutions.
         plain_numbers: the answers are numbers, perhaps written with thousands separators or a currency sign.
     """
 
@@ -51,6 +52,7 @@ class Dataset:
     folder: str | None = None
     levels: range | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    answer_form: str = "boxed"
     plain_numbers: bool = False
 
     @property
@@ -115,6 +117,7 @@ _ALL = (
         hub_id="openai/gsm8k",
         revision="740312add88f781978c0658806c59bc2815b9866",
         hub_config="main",
+        answer_form="gsm8k",
         plain_numbers=True,
     ),
     # The quickstart's sums, made here (seed_grpo.data.arithmetic).

@@ -31,6 +31,7 @@ class Template:
         system: the system message of a template that is a chat.
         is_chat: whether the model's chat template can render it from messages.
         answer_template: where a response holds its answer (`seed_grpo.meaning.answers`).
+        asks: whether the prompt says so; if not, a response holds it where the data set's own solutions do.
         stop: strings that end a response and belong to it.
     """
 
@@ -40,6 +41,7 @@ class Template:
     system: str | None = None
     is_chat: bool = True
     answer_template: str = "boxed"
+    asks: bool = True
     stop: tuple[str, ...] = ()
 
     def text(self, problem: str) -> str:
@@ -85,7 +87,7 @@ TEMPLATES = {
             answer_template="answer_tag",
             stop=("</answer>",),
         ),
-        Template("none"),
+        Template("none", asks=False),
     )
 }
 

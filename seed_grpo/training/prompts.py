@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seed_grpo.data.answer_forms import reads
 from seed_grpo.data.manifest import read_manifest
 from seed_grpo.data.templates import PASS_THROUGH
 from seed_grpo.errors import UsageError
@@ -39,7 +40,7 @@ def check_prompts(config: DictConfig, files: list[str]) -> None:
                 "set actor_rollout_ref.model.custom_chat_template=null, or prepare the data with --prompt-format text.",
             )
         asked, expected = manifest.get("answer_template"), config.seed_grpo.answer_template
-        if asked is not None and asked != expected:
+        if asked is not None and not reads(expected, asked):
             raise UsageError(
                 f"The prompts of {path} ask for an answer in the form {asked!r}, and seed_grpo.answer_template is "
                 f"{expected!r}.",

@@ -21,12 +21,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The same problems, prepared as text, as messages, and for answers in tags."""
     folder = tmp_path_factory.mktemp("data")
     files = {}
-    for name, template, prompt_format in (
-        ("text", "qwen_math", "text"),
-        ("messages", "qwen_math", "messages"),
-        ("tags", "r1", "text"),
+    for name, template, prompt_format, answer_template in (
+        ("text", "qwen_math", "text", None),
+        ("messages", "qwen_math", "messages", None),
+        ("tags", "r1", "text", None),
+        ("lines", "none", "text", "answer_line"),
     ):
-        options = Options(get_template(template), prompt_format)
+        options = Options(get_template(template), prompt_format, answer_template=answer_template)
         files[name] = str(prepare(plan(["arithmetic"], [], split="test"), folder / name, options)[0].path)
     return files
 
@@ -49,6 +50,7 @@ def test_what_fits_is_taken(data: dict[str, str], stored: str, template: str, tm
         ("text", NONE, "whole prompts .*qwen_math"),
         ("messages", PASS, "no chat template"),
         ("tags", PASS, r"seed_grpo\.answer_template=answer_tag"),
+        ("lines", PASS, r"seed_grpo\.answer_template=answer_line"),
     ],
 )
 def test_what_does_not_is_an_error(
@@ -56,6 +58,16 @@ def test_what_does_not_is_an_error(
 ) -> None:
     with pytest.raises(UsageError, match=words):
         check_prompts(config_with(tmp_path, template), [data[stored]])
+
+
+@pytest.mark.parametrize("stored", ["text", "tags", "lines"])
+def test_auto_reads_every_form_that_a_prompt_asks_for(data: dict[str, str], stored: str, tmp_path: Path) -> None:
+    config = config_with(tmp_path, PASS)
+    config.seed_grpo.answer_template = "auto"
+    check_prompts(config, [data[stored]])
+    config.seed_grpo.answer_template = "gsm8k"
+    with pytest.raises(UsageError, match="in the form"):
+        check_prompts(config, [data[stored]])
 
 
 def test_a_model_that_passes_prompts_through_by_itself(data: dict[str, str], tmp_path: Path) -> None:
