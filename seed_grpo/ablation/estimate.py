@@ -6,11 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
+from seed_grpo.ablation.job import RunKey
 from seed_grpo.ablation.run import State
 from seed_grpo.ablation.study import Study
-
-RunKey = tuple[str, int]
-"""An arm's name and a seed."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ def run_times(study: Study, states: Mapping[RunKey, State], steps: int) -> RunTi
     if study.assumed is not None:
         assumed = study.assumed
         seconds = assumed.other_seconds + steps * assumed.step_seconds
-        return RunTimes({}, seconds, f"assumed, {assumed.step_seconds:g} s a step: {assumed.source}")
+        return RunTimes({}, seconds, f"assumed, {assumed.step_seconds:g} s per step: {assumed.source}")
     return RunTimes({}, None, "no run has finished yet, and the study assumes nothing")
 
 

@@ -1,73 +1,91 @@
-"""The Hydra application whose multirun is a study: `python -m seed_grpo.ablation.job --multirun run=A/seed_1,B/seed_1`.
-
-One swept name stands for an arm and a seed, because what is left of a study is seldom a product of arms and seeds. The
-launcher is Hydra's own choice (`hydra/launcher=basic`, `submitit_slurm`, …); a job composes its run's configuration
-from the study in the output folder. Started by `sweep`.
-"""
+"""One run of a study: an arm with a seed, and its place in the study's folder."""
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import hydra
-from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from seed_grpo.ablation.study import Arm, Study
+from seed_grpo.errors import UsageError
 
-from seed_grpo.ablation.run import execute
-from seed_grpo.ablation.study import read_study
-from seed_grpo.runs.names import STUDY
-from seed_grpo.training.driver import end_with_owner
-from seed_grpo.training.ray_node import node_environment
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
-APP = "ablation_job"
+RunKey = tuple[str, int]
+"""An arm's name and a seed."""
 
 
-@dataclass
-class JobConfig:
-    """What Hydra hands to a job.
+@dataclass(frozen=True)
+class Job:
+    """One run of a study.
 
     Attributes:
+        study: all of it.
         out: the study's folder.
-        run: `ARM/seed_N`.
-        retry_failed: run it although it failed before.
+        arm: of the run.
+        seed: of the run.
     """
 
-    out: str = MISSING
-    run: str = MISSING
-    retry_failed: bool = False
+    study: Study
+    out: Path
+    arm: Arm
+    seed: int
+
+    @classmethod
+    def named(cls, study: Study, out: Path, name: str) -> Job:
+        """The job of a name such as `alpha_0.5/seed_2`."""
+        arm, _, seed = name.rpartition("/seed_")
+        return cls(study, out, study.arm(arm), int(seed))
+
+    @property
+    def key(self) -> RunKey:
+        return self.arm.name, self.seed
+
+    @property
+    def name(self) -> str:
+        return f"{self.arm.name}/seed_{self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        """The output folder of the run."""
+        return self.out / "runs" / self.name
+
+    @property
+    def base(self) -> Path:
+        """The folder of the warm-started model and data of the seed, which all arms share."""
+        return self.out / "base" / f"seed_{self.seed}"
+
+    @property
+    def overrides(self) -> list[str]:
+        """The Hydra overrides of the run."""
+        own = {"seed": str(self.seed), "trainer.default_local_dir": quoted(self.folder.absolute())}
+        if self.study.quickstart:
+            own["quickstart_dir"] = quoted(self.base.absolute())
+        own["trainer.experiment_name"] = quoted(f"{self.study.name}/{self.name}")
+        return [*self.study.overrides, *self.arm.overrides, *(f"{key}={value}" for key, value in own.items())]
+
+    def compose(self) -> DictConfig:
+        """The configuration of the run.
+
+        Raises:
+            UsageError: naming the arm.
+        """
+        from seed_grpo.training.compose import compose_config
+
+        try:
+            return compose_config(self.overrides)
+        except UsageError as error:
+            raise UsageError(f"arm {self.arm.name}: {error.cause}", error.remedy) from error
 
 
-ConfigStore.instance().store(name=APP, node=JobConfig)
+def all_jobs(study: Study, out: Path) -> list[Job]:
+    """Every run of a study, seeds outermost: a study that is interrupted then has whole seeds."""
+    return [Job(study, out, arm, seed) for seed in study.seeds for arm in study.arms]
 
 
-def run_name(arm: str, seed: int) -> str:
-    """The name of a run in the sweep."""
-    return f"{arm}/seed_{seed}"
-
-
-@hydra.main(version_base=None, config_path=None, config_name=APP)
-def main(config: JobConfig) -> None:
-    """Carry out one run."""
-    # Before torch is loaded: its threads would spin while they wait.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for name in os.environ.keys() - node_environment().keys():
-        del os.environ[name]
-    arm, seed = re.fullmatch(r"(.+)/seed_(\d+)", config.run).groups()  # type: ignore[union-attr]
-    out = Path(config.out)
-    print(f"{config.run}: begins", flush=True)
-    state = execute(read_study(out / STUDY), out, arm, int(seed), retry_failed=config.retry_failed)
-    print(f"{config.run}: {state}", flush=True)
-
-
-if __name__ == "__main__":
-    if not sys.stdin.isatty():
-        threading.Thread(target=end_with_owner, daemon=True).start()
-    # By its importable name, so that a launcher can hand it to another process.
-    from seed_grpo.ablation.job import main as job
-
-    job()
+def quoted(value: Any) -> str:
+    """A text as a value of Hydra's grammar, where a backslash means itself unless a quote follows."""
+    text = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), str(value))
+    return f"'{text}'"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seed_grpo.ablation.compose import run_folder
+from seed_grpo.ablation.job import Job
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.runs.names import CONFIG, FAILED, METRICS, PROMPTS, RESULTS, SUMMARY
 from seed_grpo.runs.records import read_lines
@@ -138,16 +138,14 @@ class StudyRun:
 
 def load_runs(out: Path, study: Study) -> dict[tuple[str, int], StudyRun]:
     """Every run that the study asks for, by arm and seed; one that cannot be read is there with the reason."""
-    return {
-        (arm.name, seed): _load(run_folder(out, arm.name, seed), arm.name, seed, study.benchmarks)
-        for arm in study.arms
-        for seed in study.seeds
-    }
+    return {(arm.name, seed): _load(Job(study, out, arm, seed)) for arm in study.arms for seed in study.seeds}
 
 
-def _load(folder: Path, arm: str, seed: int, benchmarks: Sequence[str]) -> StudyRun:
+def _load(job: Job) -> StudyRun:
+    folder, benchmarks = job.folder, job.study.benchmarks
+
     def not_counted(state: str, reason: str) -> StudyRun:
-        return StudyRun(arm, seed, folder, state, reason)
+        return StudyRun(*job.key, folder, state, reason)
 
     if (folder / FAILED).is_file():
         return not_counted("failed", _cause(folder / FAILED))
@@ -174,7 +172,7 @@ def _load(folder: Path, arm: str, seed: int, benchmarks: Sequence[str]) -> Study
         return not_counted("unusable", "an accuracy on record is not a number from 0 to 1")
     steps, values = zip(*validations, strict=True) if validations else ((), ())
     return StudyRun(
-        arm, seed, folder, "done", "", final, steps, values, by_benchmark, bool(benchmarks), metrics, summary
+        *job.key, folder, "done", "", final, steps, values, by_benchmark, bool(benchmarks), metrics, summary
     )
 
 

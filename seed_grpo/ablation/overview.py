@@ -6,9 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from seed_grpo.ablation.estimate import RunKey, RunTimes, duration, seconds_left
+from seed_grpo.ablation.estimate import RunTimes, duration, seconds_left
+from seed_grpo.ablation.job import RunKey
 from seed_grpo.ablation.run import State
 from seed_grpo.ablation.study import Study
+from seed_grpo.terminal import say
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -53,8 +55,7 @@ class Overview:
         else:
             for key in self._wanted:
                 if states[key].kind != self._before[key].kind:
-                    line = self._line(key, states, times)
-                    self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+                    say(self._line(key, states, times), self._console)
         self._before = dict(states)
 
     def _table(self, states: Mapping[RunKey, State], times: RunTimes) -> RenderableType:

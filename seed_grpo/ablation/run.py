@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from seed_grpo.ablation.compose import base_folder, compose_run, run_folder
-from seed_grpo.ablation.study import Study
+from seed_grpo.ablation.job import Job
 from seed_grpo.errors import RunStopped, SeedGrpoError
 from seed_grpo.runs.files import replace_file
 from seed_grpo.runs.names import CONFIG, EVAL_LOG, EVALUATION, FAILED, METRICS, RESULTS, RUNNING, SUMMARY, TRACKER
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 MODEL = "exported"
 LOCK = ".lock"
 LOCK_SECONDS = 2.0
-"""A lock that somebody only looks at is free again long before."""
+"""A process that only looks at a lock gives it back long before."""
 LINGER_SECONDS = 60.0
 """How long the process of a killed run may take to notice and end."""
 
@@ -56,13 +55,18 @@ class State:
     where: str = ""
     accuracy: tuple[float | None, float | None] = (None, None)
 
+    @property
+    def said(self) -> str:
+        """Of a failure, in one line."""
+        return f"{self.cause} Remedy: {self.remedy}" if self.remedy else self.cause
 
-def state_of(study: Study, out: Path, arm: str, seed: int) -> State:
+
+def state_of(job: Job) -> State:
     """The state of a run, read from its folder."""
     from seed_grpo.training.preflight import last_step
 
-    folder = run_folder(out, arm, seed)
-    if is_done(study, folder):
+    folder = job.folder
+    if is_done(job):
         summary = _read(folder / SUMMARY)
         times = [summary.get(name) for name in ("wall_seconds", "training_seconds")]
         return State(
@@ -87,79 +91,83 @@ def state_of(study: Study, out: Path, arm: str, seed: int) -> State:
     return State("waiting", last_step(folder))
 
 
-def is_done(study: Study, folder: Path) -> bool:
+def is_done(job: Job) -> bool:
     """Whether the run has ended, and its evaluation, if the study has one."""
-    return (folder / SUMMARY).is_file() and (not study.benchmarks or (folder / EVALUATION / RESULTS).is_file())
+    evaluated = not job.study.benchmarks or (job.folder / EVALUATION / RESULTS).is_file()
+    return evaluated and (job.folder / SUMMARY).is_file()
 
 
-def execute(study: Study, out: Path, arm: str, seed: int, *, retry_failed: bool = False) -> Kind:
+def execute(job: Job, *, retry_failed: bool = False) -> Kind:
     """Carry a run out, unless it is done, failed before, or under way elsewhere. A failure is left in `failed.json`.
 
     Returns:
         The state that the run is in afterwards.
     """
-    folder = run_folder(out, arm, seed)
+    folder = job.folder
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder) as mine:
         if not mine:
             return "running"
-        if is_done(study, folder):
+        if is_done(job):
             return "done"
         if (folder / FAILED).is_file() and not retry_failed:
             return "failed"
         (folder / FAILED).unlink(missing_ok=True)
         _write(folder / RUNNING, {"host": socket.gethostname(), "process": os.getpid(), "since": time.time()})
         try:
-            _carry_out(study, out, arm, seed)
+            _carry_out(job)
         except RunStopped:
             return "waiting"
         except Exception as error:
-            ours = isinstance(error, SeedGrpoError)
-            _write(
-                folder / FAILED,
-                {
-                    "cause": error.cause if ours else f"{type(error).__name__}: {error}",  # type: ignore[attr-defined]
-                    "remedy": error.remedy if ours else "",  # type: ignore[attr-defined]
-                    "host": socket.gethostname(),
-                    "time": time.strftime("%Y-%m-%d %H:%M:%S"),
-                },
-            )
+            _leave_failure(folder, error)
             return "failed"
         finally:
             (folder / RUNNING).unlink(missing_ok=True)
     return "done"
 
 
-def _carry_out(study: Study, out: Path, arm: str, seed: int) -> None:
+def _leave_failure(folder: Path, error: Exception) -> None:
+    if isinstance(error, SeedGrpoError):
+        cause, remedy = error.cause, error.remedy
+    else:
+        cause, remedy = f"{type(error).__name__}: {error}", ""
+    failure = {"cause": cause, "remedy": remedy, "host": socket.gethostname()}
+    _write(folder / FAILED, {**failure, "time": time.strftime("%Y-%m-%d %H:%M:%S")})
+
+
+def _carry_out(job: Job) -> None:
     from seed_grpo.training.launch import run_training
 
-    folder = run_folder(out, arm, seed)
-    config = compose_run(study, study.arm(arm), seed, out)
-    if study.quickstart:
-        ensure_base(out, seed)
-    _wait_for_leftover(folder)
+    config = job.compose()
+    if job.study.quickstart:
+        ensure_base(job)
+    _wait_for_leftover(job.folder)
     run_training(config)
-    if study.benchmarks:
-        evaluate(study, config, folder)
-    if not study.keep_checkpoints:
-        remove_checkpoints(folder)
+    if job.study.benchmarks:
+        evaluate(job, config)
+    if not job.study.keep_checkpoints:
+        remove_checkpoints(job.folder)
 
 
-def ensure_base(out: Path, seed: int) -> None:
-    """Make the warm-started model and data of a seed, once; whoever else needs them waits."""
+def ensure_base(job: Job) -> None:
+    """Make the warm-started model and data of the job's seed, once; whoever else needs them waits."""
     from seed_grpo.quickstart.prepare import prepare
 
-    folder = base_folder(out, seed)
+    folder = job.base
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / LOCK, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "ready").is_file():
-            prepare(folder, seed)
+            prepare(folder, job.seed)
             (folder / "ready").touch()
 
 
-def evaluate(study: Study, config: DictConfig, folder: Path) -> None:
+def evaluate(job: Job, config: DictConfig) -> None:
     """Evaluate the last checkpoint of a run on the study's benchmarks, in a process of its own.
+
+    Args:
+        job: the run, which has ended.
+        config: its configuration.
 
     Raises:
         SeedGrpoError: what `seed-grpo eval` ended with.
@@ -167,14 +175,15 @@ def evaluate(study: Study, config: DictConfig, folder: Path) -> None:
     from seed_grpo.export.checkpoint import export
     from seed_grpo.training.preflight import data_files
 
+    folder = job.folder
     model = folder / MODEL
     shutil.rmtree(model, ignore_errors=True)
     export(folder, model, config.trainer.total_training_steps)
     data = Path(data_files(config, "val_files")[0]).parent
     command = [
         *(sys.executable, "-m", "seed_grpo.cli", "eval", "--model", str(model), "--data", str(data)),
-        *("--benchmarks", ",".join(study.benchmarks), "--out", str(folder / EVALUATION)),
-        *study.eval_options,
+        *("--benchmarks", ",".join(job.study.benchmarks), "--out", str(folder / EVALUATION)),
+        *job.study.eval_options,
     ]
     log = folder / EVAL_LOG
     with open(log, "ab") as output:
@@ -192,7 +201,7 @@ def remove_checkpoints(folder: Path) -> None:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether somebody works in the folder at this moment."""
+    """Whether a process works in the folder at this moment."""
     try:
         with open(folder / LOCK) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -223,7 +232,7 @@ def _acquire(lock: IO[str]) -> bool:
 
 
 def _wait_for_leftover(folder: Path) -> None:
-    """Wait until the driver of a killed start of this run has ended: it would go on writing into the folder.
+    """Wait until the driver of a killed start of this run has ended: it would still write into the folder.
 
     Raises:
         SeedGrpoError: it does not end.

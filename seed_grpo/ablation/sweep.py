@@ -1,294 +1,245 @@
-"""Carrying a study out: what is left of it goes to Hydra's multirun, and the runs' folders say how it fares."""
+"""Carrying a study out: what is left of it goes to Hydra's multirun, and the folders of the runs say how it fares."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seed_grpo.ablation.compose import base_folder, budget_of, quoted, run_folder
-from seed_grpo.ablation.estimate import RunKey, RunTimes, run_times
+from seed_grpo.ablation.job import Job, RunKey, quoted
 from seed_grpo.ablation.overview import Overview
-from seed_grpo.ablation.run import State, has_records, remove_checkpoints, state_of
-from seed_grpo.ablation.study import Study, read_study, write_study
+from seed_grpo.ablation.run import State, remove_checkpoints
+from seed_grpo.ablation.selection import Selection
+from seed_grpo.ablation.study import write_study
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.runs.names import CONFIG, STUDY
+from seed_grpo.runs.files import writable_folder
+from seed_grpo.runs.names import STUDY
+from seed_grpo.terminal import say
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
     from rich.console import Console
 
 LAUNCHERS = {"local": "basic", "slurm": "submitit_slurm"}
 """Our names and Hydra's."""
 SLURM_DEFAULTS = ("hydra.launcher.timeout_min=1440", "hydra.launcher.max_num_timeout=20")
-"""A run that is cut off by the time limit is queued again, and goes on from its newest checkpoint."""
+"""A run that the time limit cuts off is queued again, and resumes from its newest checkpoint."""
 STOP_SECONDS = 60
 POLL_SECONDS = 1.0
-OF_THE_MACHINE = re.compile(
-    r"(ray_kwargs|transfer_queue|seed_grpo_runtime)\..*|(.*\.)?(nnodes|n_gpus_per_node|num_workers)"
-)
-"""What may differ between the configuration of a run that is there and the study's: how much of which machine, and how
-it is driven there."""
 
 
 @dataclass(frozen=True)
-class Selection:
-    """The runs that an invocation is about, and what their folders say.
+class Launch:
+    """How the runs are started.
 
     Attributes:
-        study: all of it.
-        configs: of each arm (`compose_study`).
-        out: the study's folder.
-        keys: the runs, in the order in which they are run: seeds outermost, so that an interrupted study has whole
-            seeds (`select`).
+        launcher: `local`, one run after the other, or `slurm`, a job for each run.
+        overrides: Hydra overrides of the launcher, such as `hydra.launcher.partition=gpu`.
+        retry_failed: start runs again that failed before.
     """
 
-    study: Study
-    configs: Mapping[str, DictConfig]
-    out: Path
-    keys: tuple[RunKey, ...]
+    launcher: str = "local"
+    overrides: Sequence[str] = ()
+    retry_failed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.launcher not in LAUNCHERS:
+            raise UsageError(f"Unknown launcher {self.launcher!r}.", f"choose one of {', '.join(LAUNCHERS)}.")
+        if self.launcher == "local" and self.overrides:
+            raise UsageError(f"{self.overrides[0]} is for another launcher than local.", "add --launcher slurm.")
+
+    def check(self) -> None:
+        """Check that the launcher can be used here.
+
+        Raises:
+            UsageError: with what to install.
+        """
+        if self.launcher != "slurm":
+            return
+        if find_spec("hydra_plugins") is None or find_spec("hydra_plugins.hydra_submitit_launcher") is None:
+            raise UsageError("The launcher slurm needs hydra-submitit-launcher.", "pip install 'seed-grpo[slurm]'.")
+        if shutil.which("sbatch") is None:
+            raise UsageError("There is no sbatch here.", "start this where Slurm works, or use --launcher local.")
+
+
+@dataclass(frozen=True)
+class _Multirun:
+    """One start of Hydra's multirun.
+
+    Attributes:
+        name: of Slurm's jobs.
+        jobs: in order.
+        launch: how.
+        logs: the folder for what it says.
+    """
+
+    name: str
+    jobs: Sequence[Job]
+    launch: Launch
+    logs: Path
 
     @property
-    def steps(self) -> int:
-        """Of each run."""
-        return budget_of(self.configs[self.study.baseline]).steps
+    def command(self) -> list[str]:
+        slurm = self.launch.launcher == "slurm"
+        return [
+            *(sys.executable, "-m", "seed_grpo.ablation.multirun", "--multirun"),
+            f"run={','.join(quoted(job.name) for job in self.jobs)}",
+            f"out={quoted(self.jobs[0].out.absolute())}",
+            f"retry_failed={self.launch.retry_failed}",
+            f"hydra/launcher={LAUNCHERS[self.launch.launcher]}",
+            f"hydra.sweep.dir={quoted(self.logs.absolute())}",
+            "hydra.sweep.subdir=.",
+            "hydra.output_subdir=null",
+            *([f"hydra.launcher.name={self.name}", *SLURM_DEFAULTS] if slurm else []),
+            *self.launch.overrides,
+        ]
 
-    def states(self) -> dict[RunKey, State]:
-        """The state of every run of the study, selected or not."""
-        study = self.study
-        return {
-            (arm.name, seed): state_of(study, self.out, arm.name, seed) for seed in study.seeds for arm in study.arms
-        }
+    @contextmanager
+    def process(self) -> Iterator[subprocess.Popen]:
+        """The multirun in a process of its own, which is ended with this block."""
 
-    def times(self, states: Mapping[RunKey, State]) -> RunTimes:
-        """How long its runs take."""
-        return run_times(self.study, states, self.steps)
+        def interrupt(*_: Any) -> None:
+            raise KeyboardInterrupt
 
-
-def select(study: Study, arms: Sequence[str] = (), seeds: Sequence[int] = ()) -> tuple[RunKey, ...]:
-    """The runs of some arms and seeds, in the order in which they are run; none chooses all.
-
-    Raises:
-        UsageError: one that the study does not have.
-    """
-    for arm in arms:
-        study.arm(arm)
-    for seed in seeds:
-        if seed not in study.seeds:
-            known = ", ".join(map(str, study.seeds))
-            raise UsageError(f"The study {study.name} has no seed {seed}.", f"its seeds are {known}; add it there.")
-    return tuple(
-        (arm.name, seed)
-        for seed in study.seeds
-        for arm in study.arms
-        if (not arms or arm.name in arms) and (not seeds or seed in seeds)
-    )
-
-
-def check_folder(selection: Selection) -> None:
-    """Check that the output folder holds this study or none, and that its runs are the study's.
-
-    Raises:
-        UsageError: naming the run and the key that differs.
-    """
-    study, out = selection.study, selection.out
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file.", "choose another --out.")
-    if (out / STUDY).is_file():
-        earlier = read_study(out / STUDY)
-        if earlier.name != study.name:
-            raise UsageError(f"{out} holds the study {earlier.name}, not {study.name}.", "choose another --out.")
-    for arm, seed in selection.keys:
-        folder = run_folder(out, arm, seed)
-        if not has_records(folder):
-            continue
-        difference = first_difference(folder, selection.configs[arm], study, out, seed)
-        if difference:
-            raise UsageError(
-                f"{folder} holds a run of another configuration: {difference}.",
-                "choose another --out, give the arm another name, or remove that folder.",
+        before = signal.signal(signal.SIGTERM, interrupt)
+        with open(self.logs / "log", "ab") as log:
+            process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.PIPE,  # its end tells the process that this one is gone
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "PASSIVE"},
             )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            signal.signal(signal.SIGTERM, before)
+
+    def in_queue(self) -> bool:
+        """Whether Slurm still has jobs of this start."""
+        if self.launch.launcher != "slurm":
+            return False
+        command = ["squeue", "--noheader", f"--name={self.name}"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return done.returncode == 0 and bool(done.stdout.strip())
+
+    def last_words(self) -> str:
+        """The last line of its log."""
+        lines = (self.logs / "log").read_text(encoding="utf-8", errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "no word")
 
 
-def first_difference(folder: Path, config: DictConfig, study: Study, out: Path, seed: int) -> str | None:
-    """The first key in which the run in a folder differs from the arm's configuration with that seed."""
-    from omegaconf import OmegaConf
-
-    config = config.copy()
-    before = OmegaConf.load(folder / CONFIG)
-    # The configuration is that of the arm's first seed: these are what a seed changes.
-    config.seed = seed
-    config.trainer.default_local_dir = str(folder.absolute())
-    config.trainer.experiment_name = before.trainer.experiment_name
-    if study.quickstart:
-        config.quickstart_dir = str(base_folder(out, seed).absolute())
-    # The study's folder may have been moved since.
-    there = str(before.trainer.default_local_dir).removesuffix(str(folder.relative_to(out)))
-    old = flat(OmegaConf.to_container(before), there)
-    new = flat(OmegaConf.to_container(config, resolve=True), str(out.absolute()) + os.sep)
-    for key in {**old, **new}:
-        if old.get(key) != new.get(key) and not OF_THE_MACHINE.fullmatch(key):
-            return f"{key} was {old.get(key)} and is {new.get(key)}"
-    return None
-
-
-def flat(node: Any, folder: str, prefix: str = "") -> dict[str, Any]:
-    """All leaves by their dotted names, with paths into the folder made relative to it; lists are leaves."""
-    if isinstance(node, dict) and node:
-        return {
-            name: leaf for key, child in node.items() for name, leaf in flat(child, folder, f"{prefix}{key}.").items()
-        }
-    if isinstance(node, list):
-        node = [item.removeprefix(folder) if isinstance(item, str) else item for item in node]
-    return {prefix.removesuffix("."): node.removeprefix(folder) if isinstance(node, str) else node}
-
-
-def run_study(
-    selection: Selection,
-    console: Console,
-    *,
-    launcher: str = "local",
-    launcher_overrides: Sequence[str] = (),
-    retry_failed: bool = False,
-) -> dict[RunKey, State]:
+def run_study(selection: Selection, console: Console, launch: Launch) -> dict[RunKey, State]:
     """Run what is left of the selection, and return the states of all runs of the study.
 
     Args:
         selection: what `check_folder` passed.
         console: for the overview.
-        launcher: `local`, one after the other, or `slurm`, a job for each run.
-        launcher_overrides: Hydra overrides of the launcher, such as `hydra.launcher.partition=gpu`.
-        retry_failed: also those that failed before.
+        launch: how to start the runs.
 
     Raises:
         SeedGrpoError: the runs could not be started.
         KeyboardInterrupt: after what was started has been ended; jobs in a queue stay there.
     """
-    check_launcher(launcher)
+    launch.check()
     out = selection.out
-    out.mkdir(parents=True, exist_ok=True)
+    writable_folder(out)
     write_study(selection.study, out / STUDY)
     states = selection.states()
-    over = ("done",) if retry_failed else ("done", "failed")
-    todo = [key for key in selection.keys if states[key].kind not in over]
+    over = ("done",) if launch.retry_failed else ("done", "failed")
+    todo = [job for job in selection.jobs if states[job.key].kind not in over]
     if not todo:
         return states
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    logs = out / "logs" / stamp
-    logs.mkdir(parents=True)
-    name = f"ablate-{selection.study.name}-{stamp}"
-    command = _command(todo, out, logs, name, launcher, launcher_overrides, retry_failed)
-    overview = Overview(console, selection.study, selection.steps, selection.keys, states)
+    multirun = _Multirun(f"ablate-{selection.study.name}-{stamp}", todo, launch, out / "logs" / stamp)
+    multirun.logs.mkdir(parents=True)
     try:
-        with _multirun(command, logs) as process, overview:
-            while True:
-                # In this order: what happens between the two is seen in the next round.
-                ended = process.poll() is not None and not (launcher == "slurm" and _in_queue(name))
-                states = selection.states()
-                overview.show(states, selection.times(states))
-                if ended:
-                    break
-                time.sleep(POLL_SECONDS)
+        states, status = _watch(multirun, selection, console, states)
     except KeyboardInterrupt:
-        if launcher == "slurm":
-            console.print(f"The jobs stay in the queue; scancel --name={name} ends them.", highlight=False)
+        if launch.launcher == "slurm":
+            say(f"The jobs stay in the queue; scancel --name={multirun.name} ends them.", console)
         raise
     if not selection.study.keep_checkpoints:
-        for key in selection.keys:
-            if states[key].kind == "done":
-                remove_checkpoints(run_folder(out, *key))
-    unfinished = [key for key in todo if states[key].kind == "waiting"]
-    if process.returncode != 0 and len(unfinished) == len(todo):
-        lines = (logs / "log").read_text(encoding="utf-8", errors="replace").split("\n")
-        said = next((line.strip() for line in reversed(lines) if line.strip()), "no word")
+        for job in selection.jobs:
+            if states[job.key].kind == "done":
+                remove_checkpoints(job.folder)
+    if status != 0 and all(states[job.key].kind == "waiting" for job in todo):
         raise SeedGrpoError(
-            f"The runs could not be started (status {process.returncode}): {said}", f"see {logs / 'log'}."
+            f"The runs could not be started (status {status}): {multirun.last_words()}", f"see {multirun.logs / 'log'}."
         )
     return states
 
 
-def check_launcher(launcher: str) -> None:
-    """Check that what the launcher needs is there.
+def _watch(
+    multirun: _Multirun, selection: Selection, console: Console, before: dict[RunKey, State]
+) -> tuple[dict[RunKey, State], int]:
+    """Start the runs, show how they fare until they have ended; the states then, and the multirun's exit status."""
+    overview = Overview(console, selection.study, selection.steps, selection.keys, before)
+    with multirun.process() as process, overview:
+        while True:
+            # In this order: what happens between the two is seen in the next round.
+            ended = process.poll() is not None and not multirun.in_queue()
+            states = selection.states()
+            overview.show(states, selection.times(states))
+            if ended:
+                return states, process.returncode
+            time.sleep(POLL_SECONDS)
+
+
+def finish(selection: Selection, states: dict[RunKey, State], console: Console) -> None:
+    """Write the results of what has ended, and say what became of the selected runs.
+
+    Args:
+        selection: of runs.
+        states: of all runs of the study.
+        console: where to.
 
     Raises:
-        UsageError: with what to install.
+        SeedGrpoError: naming the runs that failed, or that ended without a result.
     """
-    if launcher != "slurm":
-        return
-    if find_spec("hydra_plugins") is None or find_spec("hydra_plugins.hydra_submitit_launcher") is None:
-        raise UsageError("The launcher slurm needs hydra-submitit-launcher.", "pip install 'seed-grpo[slurm]'.")
-    if shutil.which("sbatch") is None:
-        raise UsageError("There is no Slurm here: no sbatch.", "start this where sbatch works, or --launcher local.")
+    if any(state.kind == "done" for state in states.values()):
+        from seed_grpo.ablation.report import write_results
 
+        write_results(selection.out, selection.study)
+    kinds = {key: states[key].kind for key in selection.keys}
 
-def _command(
-    todo: Sequence[RunKey],
-    out: Path,
-    logs: Path,
-    name: str,
-    launcher: str,
-    launcher_overrides: Sequence[str],
-    retry_failed: bool,
-) -> list[str]:
-    runs = ",".join(quoted(f"{arm}/seed_{seed}") for arm, seed in todo)
-    return [
-        *(sys.executable, "-m", "seed_grpo.ablation.job", "--multirun", f"run={runs}"),
-        f"out={quoted(out.absolute())}",
-        f"retry_failed={retry_failed}",
-        f"hydra/launcher={LAUNCHERS[launcher]}",
-        f"hydra.sweep.dir={quoted(logs.absolute())}",
-        "hydra.sweep.subdir=.",
-        "hydra.output_subdir=null",
-        *([f"hydra.launcher.name={name}", *SLURM_DEFAULTS] if launcher == "slurm" else []),
-        *launcher_overrides,
-    ]
+    def named(kind: str) -> list[str]:
+        return [f"{arm} seed {seed}" for (arm, seed), found in kinds.items() if found == kind]
 
-
-@contextmanager
-def _multirun(command: Sequence[str], logs: Path) -> Iterator[subprocess.Popen]:
-    """Hydra's multirun in a process of its own, which is ended with this block."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    with open(logs / "log", "ab") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,  # its end tells the process that this one is gone
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "PASSIVE"},
+    for (arm, seed), kind in kinds.items():
+        if kind == "failed":
+            say(f"failed: {arm} seed {seed}: {states[arm, seed].said}", console)
+    if elsewhere := named("running"):
+        say(f"still running in another command: {', '.join(elsewhere)}", console)
+    done = named("done")
+    where = f"; tables and figures: {selection.out / 'results.md'}" if done else ""
+    say(f"{len(done)} of {len(kinds)} runs are done{where}", console)
+    if failed := named("failed"):
+        raise SeedGrpoError(
+            f"{len(failed)} of {len(kinds)} runs failed: {', '.join(failed)}.",
+            "see failed.json and train.log in their folders; run the command again with --retry-failed.",
         )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        signal.signal(signal.SIGTERM, before)
-
-
-def _in_queue(name: str) -> bool:
-    """Whether Slurm still has jobs of that name."""
-    command = ["squeue", "--noheader", f"--name={name}"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0 and bool(done.stdout.strip())
+    if unfinished := named("waiting"):
+        raise SeedGrpoError(
+            f"{len(unfinished)} of {len(kinds)} runs ended without a result: {', '.join(unfinished)}.",
+            f"see {selection.out / 'logs'}; run the command again to resume.",
+        )

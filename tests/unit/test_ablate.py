@@ -8,7 +8,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,13 @@ from rich.console import Console
 from runs import ROOT
 from typer.testing import CliRunner
 
-from seed_grpo.ablation.compose import budget_of, compose_run, load_composed, load_study, quoted, run_folder
+from seed_grpo.ablation.compose import budget_of, load_composed
 from seed_grpo.ablation.estimate import RunTimes, duration, run_times, seconds_left
+from seed_grpo.ablation.job import Job, quoted
 from seed_grpo.ablation.overview import Overview
 from seed_grpo.ablation.run import LOCK, State, execute, is_locked, state_of
+from seed_grpo.ablation.selection import Selection, check_folder, first_difference, flat, select
 from seed_grpo.ablation.study import Study, override_key, read_study, shipped_studies, write_study
-from seed_grpo.ablation.sweep import Selection, check_folder, first_difference, flat, select
 from seed_grpo.cli import app
 from seed_grpo.errors import UsageError
 from seed_grpo.runs.names import CONFIG, FAILED, METRICS, RUNNING, SUMMARY
@@ -68,7 +69,7 @@ def compose_once() -> Iterator[None]:
         return known[key].copy()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("seed_grpo.ablation.compose.compose_config", composed_once)
+        patch.setattr("seed_grpo.training.compose.compose_config", composed_once)
         yield
 
 
@@ -137,7 +138,7 @@ def test_the_sizes_of_g(composed: dict[str, tuple]) -> None:
 def test_a_seed_changes_the_randomness_of_all_arms_alike(composed: dict[str, tuple], tmp_path: Path) -> None:
     study, configs = composed["cpu"]
     for arm in (study.arm("dr_grpo"), study.arm("g16")):
-        other = compose_run(study, arm, 5, tmp_path)
+        other = Job(study, tmp_path, arm, 5).compose()
         assert (other.seed, other.data.seed, other.actor_rollout_ref.rollout.seed) == (5, 5, 5)
         assert other.actor_rollout_ref.actor.data_loader_seed == 5
         assert other.actor_rollout_ref.model.path == f"{tmp_path}/base/seed_5/model"
@@ -163,7 +164,7 @@ def test_the_papers_rows_are_rows_of_its_tables(composed: dict[str, tuple]) -> N
 
 
 def test_a_study_is_read_and_written(tmp_path: Path) -> None:
-    study = load_study(study_file(tmp_path))
+    study = load(study_file(tmp_path))
     assert (study.name, study.seeds, study.against("b"), study.against("a")) == ("some", (1, 2), "a", None)
     write_study(study, tmp_path / "again.yaml")
     assert read_study(tmp_path / "again.yaml") == study
@@ -171,6 +172,10 @@ def test_a_study_is_read_and_written(tmp_path: Path) -> None:
         shipped = read_study(CONFIGS / "study" / f"{name}.yaml")
         write_study(shipped, tmp_path / "again.yaml")
         assert read_study(tmp_path / "again.yaml") == shipped
+
+
+def load(name_or_file: str | Path, overrides: Sequence[str] = ()) -> Study:
+    return load_composed(name_or_file, overrides, Path("out"))[0]
 
 
 def arms(*overrides: Any, **more: Any) -> dict[str, Any]:
@@ -254,7 +259,7 @@ def test_a_wrong_study_is_refused_with_file_key_and_remedy(case: str, tmp_path: 
     changes, said = WRONG[case]
     path = study_file(tmp_path, **changes)
     with pytest.raises(UsageError, match=f"(?s){said}") as caught:
-        load_study(path)
+        load(path)
     assert str(path) in caught.value.cause
     assert caught.value.remedy
 
@@ -276,9 +281,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"latin\.yaml"):
         read_study(tmp_path / "latin.yaml")
     with pytest.raises(UsageError, match="did you mean table4b"):
-        load_study("table4bb")
+        load("table4bb")
     with pytest.raises(UsageError, match=r"no study file .*absent\.yaml"):
-        load_study(tmp_path / "absent.yaml")
+        load(tmp_path / "absent.yaml")
 
 
 @given(
@@ -321,10 +326,10 @@ def test_text_is_kept_as_it_is_written(tmp_path_factory: pytest.TempPathFactory,
 
 
 def test_an_override_of_the_command_line_replaces_the_studys(tmp_path: Path) -> None:
-    study = load_study(study_file(tmp_path), ["trainer.total_training_steps=2", "trainer.test_freq=1"])
+    study = load(study_file(tmp_path), ["trainer.total_training_steps=2", "trainer.test_freq=1"])
     assert study.overrides == ("experiment=quickstart", "trainer.total_training_steps=2", "trainer.test_freq=1")
     with pytest.raises(UsageError, match="sets seed"):
-        load_study(study_file(tmp_path), ["seed=2"])
+        load(study_file(tmp_path), ["seed=2"])
 
 
 @pytest.mark.parametrize("override", ["a=1", "+a=1", "++a=1", "~a", "a=[1,2]", "a='x,y'"])
@@ -350,9 +355,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple:
     return study, configs, folder / "out"
 
 
+def job(study: Study, out: Path, arm: str, seed: int) -> Job:
+    return Job(study, out, study.arm(arm), seed)
+
+
 def leave_run(out: Path, arm: str, seed: int, config: DictConfig, **summary: Any) -> Path:
     """A finished run, as far as its folder goes."""
-    folder = run_folder(out, arm, seed)
+    folder = out / "runs" / arm / f"seed_{seed}"
     folder.mkdir(parents=True)
     OmegaConf.save(config, folder / CONFIG, resolve=True)
     (folder / METRICS).write_text('{"step": 4, "wall_seconds": 8.0, "train/accuracy": 0.5}\n')
@@ -367,7 +376,7 @@ def selection(study: Study, configs: dict[str, DictConfig], out: Path) -> Select
 def test_a_run_of_another_configuration_is_refused_by_its_key(small: tuple, tmp_path: Path) -> None:
     study, configs, _ = small
     out = tmp_path / "out"
-    leave_run(out, "b", 2, compose_run(study, study.arm("b"), 2, out))
+    leave_run(out, "b", 2, job(study, out, "b", 2).compose())
     check_folder(selection(study, configs, out))  # the very same
     # Moved, with the folder that it is in.
     out.rename(tmp_path / "moved")
@@ -376,9 +385,9 @@ def test_a_run_of_another_configuration_is_refused_by_its_key(small: tuple, tmp_
     with pytest.raises(UsageError, match=r"runs/b/seed_2 .*optim\.lr was 0\.0002 and is 0\.001"):
         check_folder(selection(other, other_configs, tmp_path / "moved"))
     # More GPUs change nothing that is compared.
-    config = compose_run(study, study.arm("b"), 2, tmp_path / "moved")
+    config = job(study, tmp_path / "moved", "b", 2).compose()
     config.trainer.n_gpus_per_node = 4
-    assert first_difference(run_folder(tmp_path / "moved", "b", 2), config, study, tmp_path / "moved", 2) is None
+    assert first_difference(job(study, tmp_path / "moved", "b", 2), config) is None
 
 
 def test_another_study_does_not_get_into_the_folder(small: tuple, tmp_path: Path) -> None:
@@ -402,21 +411,21 @@ def test_seeds_come_first_and_can_be_chosen(small: tuple) -> None:
 def test_what_a_folder_says_of_its_run(small: tuple, tmp_path: Path) -> None:
     study, _, _ = small
     out = tmp_path
-    assert state_of(study, out, "a", 1) == State("waiting")
+    assert state_of(job(study, out, "a", 1)) == State("waiting")
     leave_run(out, "a", 1, OmegaConf.create(), base_accuracy=0.25, final_accuracy=0.5)
-    assert state_of(study, out, "a", 1) == State("done", 4, 10.0, accuracy=(0.25, 0.5))
-    folder = run_folder(out, "a", 2)
+    assert state_of(job(study, out, "a", 1)) == State("done", 4, 10.0, accuracy=(0.25, 0.5))
+    folder = out / "runs" / "a" / "seed_2"
     folder.mkdir()
     (folder / FAILED).write_text('{"cause": "Because.", "remedy": "do"}')
-    assert state_of(study, out, "a", 2) == State("failed", cause="Because.", remedy="do")
+    assert state_of(job(study, out, "a", 2)) == State("failed", cause="Because.", remedy="do")
     # One that was killed left its mark, but not its lock.
     (folder / FAILED).unlink()
     (folder / RUNNING).write_text(json.dumps({"host": "h", "process": 7, "since": time.time() - 5}))
     (folder / LOCK).touch()
-    assert state_of(study, out, "a", 2).kind == "waiting"
+    assert state_of(job(study, out, "a", 2)).kind == "waiting"
     with open(folder / LOCK) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        state = state_of(study, out, "a", 2)
+        state = state_of(job(study, out, "a", 2))
         assert (state.kind, state.where) == ("running", "h, process 7")
         assert state.seconds == pytest.approx(5, abs=4)
 
@@ -426,18 +435,18 @@ def test_a_run_is_carried_out_once(small: tuple, tmp_path: Path) -> None:
     study, _, _ = small
     done = leave_run(tmp_path, "a", 1, OmegaConf.create())
     before = {path.name: path.stat().st_mtime_ns for path in done.iterdir()}
-    assert execute(study, tmp_path, "a", 1) == "done"
+    assert execute(job(study, tmp_path, "a", 1)) == "done"
     assert {path.name: path.stat().st_mtime_ns for path in done.iterdir() if path.name != LOCK} == before
-    failed = run_folder(tmp_path, "a", 2)
+    failed = tmp_path / "runs" / "a" / "seed_2"
     failed.mkdir()
     (failed / FAILED).write_text('{"cause": "Because."}')
-    assert execute(study, tmp_path, "a", 2) == "failed"
-    held = run_folder(tmp_path, "b", 1)
+    assert execute(job(study, tmp_path, "a", 2)) == "failed"
+    held = tmp_path / "runs" / "b" / "seed_1"
     held.mkdir(parents=True)
     with open(held / LOCK, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert is_locked(held)
-        assert execute(study, tmp_path, "b", 1) == "running"
+        assert execute(job(study, tmp_path, "b", 1)) == "running"
     assert not is_locked(held)
     assert [path.name for path in held.iterdir()] == [LOCK]
 
@@ -445,14 +454,14 @@ def test_a_run_is_carried_out_once(small: tuple, tmp_path: Path) -> None:
 def test_a_failure_is_left_with_its_cause_and_can_be_retried(small: tuple, tmp_path: Path) -> None:
     """There is no data: the check before the run says so."""
     study, _, _ = small
-    assert execute(study, tmp_path, "b", 1) == "failed"
-    folder = run_folder(tmp_path, "b", 1)
+    assert execute(job(study, tmp_path, "b", 1)) == "failed"
+    folder = tmp_path / "runs" / "b" / "seed_1"
     first = json.loads((folder / FAILED).read_text())
     assert "is not a model" in first["cause"]
     assert first["remedy"]
     assert not (folder / RUNNING).exists()
     (folder / FAILED).write_text('{"cause": "an earlier one"}')
-    assert execute(study, tmp_path, "b", 1, retry_failed=True) == "failed"
+    assert execute(job(study, tmp_path, "b", 1), retry_failed=True) == "failed"
     assert json.loads((folder / FAILED).read_text())["cause"] == first["cause"]
 
 
@@ -527,8 +536,8 @@ def test_the_overview_in_a_file_is_a_line_for_each_thing_that_happens(small: tup
 # ---- the command ---------------------------------------------------------------------------------------------------
 
 
-def ablate(*arguments: str) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["ablate", *arguments], env={"COLUMNS": "200"})
+def ablate(*arguments: str, columns: int = 200) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["ablate", *arguments], env={"COLUMNS": str(columns)})
     said = str(done.exception) if isinstance(done.exception, UsageError) else ""
     return getattr(done.exception, "exit_code", done.exit_code), done.output + said
 
@@ -536,7 +545,7 @@ def ablate(*arguments: str) -> tuple[int, str]:
 def test_the_dry_run_counts_and_runs_nothing(small: tuple, tmp_path: Path) -> None:
     study, _, _ = small
     out = tmp_path / "out"
-    leave_run(out, "b", 2, compose_run(study, study.arm("b"), 2, out))
+    leave_run(out, "b", 2, job(study, out, "b", 2).compose())
     before = sorted(tmp_path.rglob("*"))
     lists = "actor_rollout_ref.actor.optim.betas=[0.9,0.95]"  # what a terminal could take for its own
     path = study_file(tmp_path, title="[/red] A study", overrides=[*GOOD["overrides"], lists])
@@ -550,6 +559,22 @@ def test_the_dry_run_counts_and_runs_nothing(small: tuple, tmp_path: Path) -> No
     assert "runs: 4, of which 1 done, 0 running, 0 failed" in text
     assert "estimated time left: 30 s, one run after the other (the mean of 1 finished run of this study)" in text
     assert sorted(path for path in tmp_path.rglob("*") if path.name != "some.yaml") == before
+
+
+@pytest.mark.parametrize("name", ["cpu", "readings", "table4d", "table4e"])
+def test_the_dry_run_can_be_read_at_80_columns(name: str, composed: dict[str, tuple]) -> None:
+    """No name and no override is broken, and no line of the tables is wider than the terminal."""
+    study, configs = composed[name]
+    out = Path(configs[study.baseline].trainer.default_local_dir).parents[2]
+    status, text = ablate("--study", name, "--out", str(out), "--dry-run", columns=80)
+    assert status == 0, text
+    tables, _ = text.split("seeds: ")
+    assert max(map(len, tables.splitlines())) <= 80
+    words = tables.split()
+    for arm in study.arms:
+        assert words.count(arm.name) >= 2, "with its budget, and with its overrides"
+        for override in (*study.overrides, *arm.overrides):
+            assert override in words
 
 
 @pytest.mark.parametrize(
