@@ -31,7 +31,7 @@ from seed_grpo.ablation.run import LOCK, State, execute, is_locked, state_of
 from seed_grpo.ablation.selection import Selection, check_folder, first_difference, flat, select
 from seed_grpo.ablation.study import Study, override_key, read_study, shipped_studies, write_study
 from seed_grpo.cli import app
-from seed_grpo.errors import UsageError
+from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.runs.names import CONFIG, FAILED, METRICS, RUNNING, SUMMARY
 from seed_grpo.training.compose import compose_config
 
@@ -538,7 +538,7 @@ def test_the_overview_in_a_file_is_a_line_for_each_thing_that_happens(small: tup
 
 def ablate(*arguments: str, columns: int = 200) -> tuple[int, str]:
     done = CliRunner().invoke(app, ["ablate", *arguments], env={"COLUMNS": str(columns)})
-    said = str(done.exception) if isinstance(done.exception, UsageError) else ""
+    said = str(done.exception) if isinstance(done.exception, SeedGrpoError) else ""
     return getattr(done.exception, "exit_code", done.exit_code), done.output + said
 
 
@@ -615,6 +615,30 @@ def test_the_page_shows_commands_that_work(composed: dict[str, tuple], tmp_path:
         status, text = ablate(*arguments, *([] if "--dry-run" in arguments else ["--dry-run"]))
         assert status == 0, (command, text)
         assert "estimated time left" in text
+
+
+@pytest.mark.parametrize("folder", ["plain", "[red]é = (1) 'x'"])
+def test_a_run_that_fails_at_once_is_reported_by_the_whole_command(folder: str, tmp_path: Path) -> None:
+    """Through Hydra's multirun in a process of its own; the run's model is not there."""
+    arms = [{"name": "a", "overrides": ["actor_rollout_ref.model.path=/nowhere"]}]
+    study, out = study_file(tmp_path, arms=arms, seeds=[1]), tmp_path / folder
+    status, text = ablate("--study", str(study), "--out", str(out))
+    assert status == 1
+    assert "failed: a seed 1: /nowhere is not a model" in text
+    assert "0 of 1 runs are done" in text
+    assert json.loads((out / "runs" / "a" / "seed_1" / FAILED).read_text())["remedy"]
+    status, text = ablate("--study", str(study), "--out", str(out))
+    assert status == 1, "it failed before, and is not run again"
+    assert len(list((out / "logs").iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["file/out", "file"])
+def test_a_folder_that_cannot_be_made_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    status, text = ablate("--study", str(study_file(tmp_path)), "--out", str(tmp_path / name))
+    assert status == 2
+    assert str(tmp_path / name) in text
+    assert "choose another --out" in text
 
 
 def test_help_has_examples() -> None:
