@@ -25,7 +25,7 @@ def plan(
         ),
     ] = None,
     model_config: Annotated[
-        Path | None, typer.Option(help="A config.json of the model, for one whose shape is not built in.")
+        Path | None, typer.Option(help="The model's config.json, for a model whose shape is not built in.")
     ] = None,
     prompt_tokens: Annotated[float | None, typer.Option(help="Mean length of a prompt.  [default: assumed]")] = None,
     response_tokens: Annotated[
@@ -33,11 +33,11 @@ def plan(
     ] = None,
     calibrate: Annotated[
         list[Path] | None,
-        typer.Option(help="A finished run on the same machine, whose times correct the model. May be repeated."),
+        typer.Option(help="A finished run on the same machine, whose times correct the estimate. May be repeated."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Estimate the time, the GPU hours and the memory of a run, and say where it would not fit (exit status 1).
+    """Estimate a run's time, GPU hours and memory, and say where it would not fit (exit status 1).
 
     Example: seed-grpo plan experiment=qwen2.5_math_7b platform=gpu
 
@@ -72,8 +72,8 @@ def plan(
     if made.shortages:
         first = made.shortages[0]
         raise SeedGrpoError(
-            f"It does not fit on {made.device}: {first.missing / 2**30:.1f} GiB too little in the phase {first.phase}; "
-            f"the largest part: {first.part}.",
+            f"The run does not fit on {made.device}: {first.missing / 2**30:.1f} GiB are missing in the phase "
+            f"{first.phase}; the largest part is {first.part}.",
             f"{first.remedy}.",
         )
 
@@ -85,9 +85,9 @@ def _time(made: Plan) -> Table:
 
     work, seconds = made.workload, made.seconds
     where = f"{work.gpus} × {made.device}" if made.phases else made.device
-    table = Table(title=f"{made.shape.name}, {work.prompts} prompts × {work.group_size} responses a step, {where}")
+    table = Table(title=f"{made.shape.name}, {work.prompts} prompts × {work.group_size} responses per step, {where}")
     table.add_column("stage")
-    table.add_column("seconds a step", justify="right")
+    table.add_column("seconds per step", justify="right")
     table.add_column("share", justify="right")
     for name in STAGES:
         value = getattr(seconds, name)
@@ -102,7 +102,7 @@ def _memory(made: Plan) -> Table | None:
     if not made.phases:
         return None
     parts = list(dict.fromkeys(name for phase in made.phases for name in phase.parts))
-    table = Table(title="Memory of a GPU by phase (GiB)")
+    table = Table(title="Memory per GPU by phase (GiB)")
     table.add_column("part")
     for phase in made.phases:
         table.add_column(phase.name, justify="right")
@@ -124,11 +124,11 @@ def _words(made: Plan) -> list[str]:
     if made.phases:
         line = f"{made.hours * work.gpus:.0f} GPU hours"
         if made.best_hours is not None:
-            line += f"; {made.best_hours * work.gpus:.0f} ({_hours(made.best_hours)}) where training runs at its best"
+            line += f"; {made.best_hours * work.gpus:.0f} ({_hours(made.best_hours)}) if training runs at its best"
         lines.append(f"{line}.")
     if made.calibration is not None:
         factors = ", ".join(f"{name} {value:.2f}" for name, value in made.calibration.factors.items())
-        lines.append(f"Calibrated by {len(made.calibration.runs)} run(s); factors on the model: {factors}.")
+        lines.append(f"Calibrated by {len(made.calibration.runs)} run(s); factors on the estimate: {factors}.")
     else:
         lines.append("An estimate, good to a factor of 2 (docs/planning.md); --calibrate RUN narrows it.")
     return [*lines, *made.remarks]

@@ -1,4 +1,4 @@
-"""What finished runs took on a machine, against the model: a factor a stage."""
+"""The times of finished runs on a machine, compared with the estimate: a factor per stage."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 Model = Callable[[Workload], Seconds]
 FEWEST_STEPS = 3
-"""Steps beside the first, which warms up."""
+"""Steps in addition to the first, which warms up."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run took.
+    """A run's measured times.
 
     Attributes:
         folder: its folder.
         config: its configuration.
         workload: its work, with the lengths that it had.
-        seconds: medians over its steps, without the first one and those with a validation.
+        seconds: medians over its steps, without the first and those with a validation.
     """
 
     folder: Path
@@ -43,7 +43,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Factors on the model's seconds by stage, and the lengths that were seen."""
+    """Factors on the estimated seconds by stage, and the measured lengths."""
 
     factors: dict[str, float]
     prompt_tokens: float
@@ -51,29 +51,30 @@ class Calibration:
     runs: tuple[Path, ...]
 
     def apply(self, seconds: Seconds) -> Seconds:
-        """The model's seconds, corrected."""
+        """The estimate, corrected."""
         return replace(seconds, **{name: getattr(seconds, name) * factor for name, factor in self.factors.items()})
 
 
 def measure(folder: Path) -> Measured:
-    """Read what a run took from its records.
+    """Read a run's times from its records.
 
     Raises:
-        UsageError: no run, or too few steps. SeedGrpoError: damaged records.
+        UsageError: not a run, or too few steps.
+        SeedGrpoError: damaged records.
     """
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     if not (folder / CONFIG).is_file() or not (folder / METRICS).is_file():
         raise UsageError(
-            f"{folder} is not a run: it holds no {CONFIG} or no {METRICS}.",
+            f"{folder} is not a run: it has no {CONFIG} or no {METRICS}.",
             "give the folder that `seed-grpo train` wrote.",
         )
     records = list(read_lines(folder / METRICS))
     plain = [each for each in records if "timing_s/update_actor" in each and "val/accuracy" not in each][1:]
     if len(plain) < FEWEST_STEPS:
         raise UsageError(
-            f"{folder} holds {len(plain)} steps to measure, beside the first and those with a validation.",
+            f"{folder} has {len(plain)} steps to measure, not counting the first and those with a validation.",
             f"run at least {FEWEST_STEPS + 1} steps with trainer.test_freq=-1.",
         )
     try:
@@ -88,7 +89,7 @@ def measure(folder: Path) -> Measured:
     except (AssertionError, OmegaConfBaseException, KeyError, TypeError, ValueError) as error:
         if isinstance(error, UsageError):
             raise
-        raise SeedGrpoError(f"{folder}: what it took cannot be read: {error!r}.", "use another run.") from error
+        raise SeedGrpoError(f"The times of {folder} cannot be read: {error!r}.", "use another run.") from error
     summary = folder / SUMMARY
     if summary.is_file():
         import json
@@ -99,11 +100,11 @@ def measure(folder: Path) -> Measured:
 
 
 def calibrate(measured: Sequence[Measured], model: Model) -> Calibration:
-    """The factors that make the model agree with the runs; the geometric mean over several.
+    """The factors that make the estimate agree with the runs; over several runs, their geometric mean.
 
     Args:
         measured: runs on the machine that the plan is for.
-        model: the model's seconds of a workload.
+        model: estimates the seconds of a workload.
     """
     ratios: dict[str, list[float]] = {name: [] for name in (*STAGES, "validation", "start")}
     for each in measured:
@@ -113,7 +114,7 @@ def calibrate(measured: Sequence[Measured], model: Model) -> Calibration:
             if took > 0 and expected > 0:
                 found.append(took / expected)
     factors = {name: math.exp(fmean(map(math.log, found))) for name, found in ratios.items() if found}
-    # What no run did goes as what is most like it.
+    # A stage that no run had gets the factor of the stage that is most like it.
     factors.setdefault("log_probs", factors.get("update", 1.0))
     factors.setdefault("validation", factors.get("generation", 1.0))
     return Calibration(
@@ -131,7 +132,7 @@ def _seconds(workload: Workload, plain: Sequence[dict[str, Any]], records: Seque
 
     generation, update = middle("timing_s/gen"), middle("timing_s/update_actor")
     computed = workload.log_probs or workload.reference
-    # From record to record: what lies between two steps' own clocks takes time as well.
+    # From record to record: time also passes between the end of one step's clock and the start of the next.
     steps = {each["step"] for each in plain}
     walls = [b["wall_seconds"] - a["wall_seconds"] for a, b in pairwise(records) if b["step"] in steps]
     step = max(middle("timing_s/step"), float(median(walls)))

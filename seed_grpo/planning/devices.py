@@ -13,10 +13,10 @@ class Gpu:
     """One GPU.
 
     Attributes:
-        memory: bytes that a process can have.
-        flops: dense bf16 operations a second.
-        bandwidth: bytes a second from its own memory.
-        link: bytes a second to another GPU of the machine, one way.
+        memory: bytes that a process can use.
+        flops: dense bf16 operations per second.
+        bandwidth: bytes per second from its own memory.
+        link: bytes per second to another GPU of the machine, one way.
     """
 
     name: str
@@ -44,8 +44,8 @@ def find_gpu(name: str) -> Gpu:
     """A GPU by its name.
 
     Raises:
-        UsageError: none of that name.
+        UsageError: no GPU has this name.
     """
     if name not in GPUS:
-        raise UsageError(f"There is no GPU {name!r} here.", f"choose one of {', '.join(GPUS)}, or {CPU}.")
+        raise UsageError(f"Unknown GPU {name!r}.", f"choose one of {', '.join(GPUS)}, or {CPU}.")
     return GPUS[name]

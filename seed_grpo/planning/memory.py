@@ -1,6 +1,6 @@
-"""The memory of a GPU, by phase and part, and what to change where it is too little.
+"""The memory of a GPU by phase and part, and what to change if it is too small.
 
-The update and the generation take turns; each phase must fit by itself.
+Update and generation take turns, so each phase must fit by itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ UPDATE, LOG_PROBS, GENERATION = "update", "log-probs", "generation"
 
 @dataclass(frozen=True)
 class Phase:
-    """What a GPU holds during a phase, in bytes by part, and how much it has."""
+    """The bytes that a GPU needs during a phase, by part, and how many it has."""
 
     name: str
     parts: Mapping[str, float]
@@ -37,7 +37,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Shortage:
-    """Where a plan does not fit: the phase, the part that is largest, and what to change."""
+    """A phase that does not fit: its largest part, the missing bytes, and what to change."""
 
     phase: str
     part: str
@@ -84,7 +84,7 @@ def phases(workload: Workload, shape: ModelShape, gpu: Gpu) -> list[Phase]:
 
 
 def shortages(workload: Workload, shape: ModelShape, gpu: Gpu) -> list[Shortage]:
-    """Where the plan does not fit, each with the setting that helps most."""
+    """The phases that do not fit, each with the setting that helps most."""
     found = []
     for phase in phases(workload, shape, gpu):
         if not phase.fits:
@@ -106,7 +106,7 @@ def shortages(workload: Workload, shape: ModelShape, gpu: Gpu) -> list[Shortage]
 
 
 def _remedy(workload: Workload, shape: ModelShape, gpu: Gpu, phase: str) -> str:
-    """The first change that makes the phase fit; the last resort where none does by itself."""
+    """The first change that makes the phase fit, or a last resort if no single change does."""
     shortest = workload.max_prompt + workload.max_response
 
     def fits(**change: object) -> bool:
@@ -149,13 +149,13 @@ def _remedy(workload: Workload, shape: ModelShape, gpu: Gpu, phase: str) -> str:
 
 
 def _tokens(workload: Workload, most: int) -> float:
-    """Tokens of a micro-batch on one GPU: verl fills it to its limit, and holds one sequence at least."""
+    """Tokens of a micro-batch on one GPU: verl fills it to its limit, and it has at least one sequence."""
     in_step = workload.tokens / workload.gpus
     return max(min(most, in_step), workload.max_prompt + workload.max_response) / workload.sequence_parallel
 
 
 def _layer_activations(shape: ModelShape) -> float:
-    """Bytes a token that one layer keeps for its backward pass, in 16 bits: inputs and norms, query, key, value and
+    """Bytes per token that one layer keeps for its backward pass, in 16 bits: inputs and norms, query, key, value and
     attention output, and the four intermediate results of the gated feed-forward part."""
     q, kv = shape.heads * shape.head, shape.kv_heads * shape.head
     return 2.0 * (4 * shape.hidden + 2 * q + 2 * kv + 4 * shape.intermediate)

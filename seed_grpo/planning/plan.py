@@ -1,4 +1,4 @@
-"""A plan: what a composed configuration would take, and whether it fits."""
+"""A plan: what a composed configuration would cost, and whether it fits."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ DEFAULT_GPU = "a100-80gb"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would take.
+    """What a run would cost.
 
     Attributes:
         device: name of the GPU, or of the CPU.
         shape, workload, seconds: the model, the work, the time.
-        best: the time where training reaches the better of the two assumed shares; None on a CPU or when calibrated.
+        best: the time if training reaches the better of the two assumed shares; None on a CPU or after calibration.
         phases, shortages: the memory of a GPU; empty on a CPU.
         calibration: from runs on the machine, if any.
-        remarks: what had to be supposed.
+        remarks: what the plan had to assume.
     """
 
     device: str
@@ -47,16 +47,16 @@ class Plan:
 
     @property
     def hours(self) -> float:
-        """Of the whole run."""
+        """Hours of the whole run."""
         return self.seconds.run(self.workload) / 3600
 
     @property
     def best_hours(self) -> float | None:
-        """The lower end."""
+        """Hours of the whole run at the lower end of the estimate."""
         return None if self.best is None else self.best.run(self.workload) / 3600
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for machines."""
+        """The whole plan as plain JSON types."""
         gpus = self.workload.gpus if self.phases else 0
         best = self.best_hours
         return {
@@ -105,19 +105,19 @@ def make_plan(
 
     Args:
         config: its composed configuration.
-        device: a GPU's name, or the CPU's; by default what the configuration is for.
+        device: name of a GPU, or of the CPU; by default the one that the configuration is for.
         model_config: a `config.json` of the model.
         prompt_tokens, response_tokens: mean lengths; assumed, or as in `runs`, by default.
-        runs: folders of finished runs on the same machine, to correct the model by.
+        runs: folders of finished runs on the same machine, whose times correct the estimate.
 
     Raises:
-        UsageError: something unknown, or that does not go together.
+        UsageError: something is unknown, or the arguments contradict each other.
     """
     on_cpu = config.trainer.device == "cpu"
     device = device or (CPU if on_cpu else DEFAULT_GPU)
     if (device == CPU) != on_cpu:
         raise UsageError(
-            f"--gpu {device}, and a configuration for {'a CPU' if on_cpu else 'GPUs'}.",
+            f"--gpu is {device}, but the configuration is for {'a CPU' if on_cpu else 'GPUs'}.",
             f"add platform={'gpu' if on_cpu else 'cpu'} to the overrides, or choose another --gpu.",
         )
     shape = find_shape(config.actor_rollout_ref.model.path, model_config, "quickstart_dir" in config)
@@ -128,14 +128,14 @@ def make_plan(
         for each in measured:
             if (each.config.trainer.device == "cpu") != on_cpu:
                 raise UsageError(
-                    f"{each.folder} did not run on such a device.", "calibrate by runs on the machine of the plan."
+                    f"{each.folder} ran on another kind of device.", "calibrate with runs on the machine of the plan."
                 )
         shapes = [
             find_shape(each.config.actor_rollout_ref.model.path, None, "quickstart_dir" in each.config)
             for each in measured
         ]
         if any(each.parameters != shape.parameters for each in shapes):
-            remarks.append("Calibrated by runs of a model of another size.")
+            remarks.append("Calibrated with runs of a model of another size.")
         calibration = calibrate(measured, lambda work: _seconds(work, shapes[0], gpu))
         prompt_tokens = prompt_tokens or min(calibration.prompt_tokens, config.data.max_prompt_length)
         response_tokens = response_tokens or calibration.response_share * config.data.max_response_length
@@ -169,6 +169,6 @@ def _check_layout(workload: Workload) -> None:
         raise UsageError("The configuration has no GPU.", "set trainer.nnodes and trainer.n_gpus_per_node.")
     if workload.gpus % workload.tensor_parallel:
         raise UsageError(
-            f"{workload.gpus} GPUs do not divide into engines of {workload.tensor_parallel}.",
+            f"{workload.gpus} GPUs cannot be divided into engines of {workload.tensor_parallel}.",
             "set actor_rollout_ref.rollout.tensor_model_parallel_size to a divisor of the number of GPUs.",
         )

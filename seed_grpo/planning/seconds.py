@@ -1,7 +1,7 @@
 """The time of a step by stage, in seconds, on GPUs and on a CPU.
 
-Generation is bound by reading weights and cache, log-probabilities and updates by arithmetic. Formulas and their
-assumptions: docs/planning.md.
+Generation is bound by reading weights and cache; log-probabilities and updates are bound by arithmetic.
+docs/planning.md has the formulas and their assumptions.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ ADAM_PASSES = 7
 
 @dataclass(frozen=True)
 class Seconds:
-    """The time of a step by stage, and of what comes beside the steps.
+    """The time of a step by stage, and of everything outside the steps.
 
     Attributes:
-        generation, log_probs, update, rest: of one step.
-        communication: what of these is moving weights and gradients between GPUs.
-        validation: of one validation.
-        start: before the first step.
+        generation, log_probs, update, rest: seconds of one step.
+        communication: the part of these that moves weights and gradients between GPUs.
+        validation: seconds of one validation.
+        start: seconds before the first step.
     """
 
     generation: float
@@ -58,7 +58,7 @@ def gpu_seconds(workload: Workload, shape: ModelShape, gpu: Gpu, train_share: fl
     """The time on GPUs.
 
     Args:
-        workload, shape, gpu: what, of which model, on what.
+        workload, shape, gpu: the work, the model, and the GPU.
         train_share: the share of the GPU's peak that log-probabilities and updates reach; the fitted one by default.
     """
     share = constant("train_share") if train_share is None else train_share
@@ -87,10 +87,10 @@ def gpu_seconds(workload: Workload, shape: ModelShape, gpu: Gpu, train_share: fl
 
 
 def generation_seconds(workload: Workload, shape: ModelShape, gpu: Gpu, responses: int) -> float:
-    """The time to generate so many responses, divided among the engines.
+    """The time to generate this many responses, divided among the engines.
 
     Each iteration makes one token of all running sequences: it reads the weights once and each sequence's cache. The
-    longest response sets the number of iterations; sequences beyond an engine's room wait.
+    longest response sets the number of iterations; sequences that an engine has no room for wait.
     """
     engines = max(workload.gpus / workload.tensor_parallel, 1)
     each = responses / engines

@@ -1,4 +1,4 @@
-"""The shapes of models: built in for those that the project ships configurations for, or from a `config.json`."""
+"""The shapes of models: built in for the shipped configurations, else read from a `config.json`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ModelShape:
     """A decoder-only transformer with gated feed-forward layers and grouped-query attention (Llama, Qwen, Mistral).
 
     Attributes:
-        name: what it is called.
+        name: the model's name.
         hidden, layers, heads, kv_heads, head, intermediate, vocabulary: its sizes; `head` is one head's width.
         tied: whether embedding and output share their weights.
         bias: whether the projections of query, key and value have biases (Qwen2).
@@ -41,7 +41,7 @@ class ModelShape:
 
     @property
     def embedding_parameters(self) -> int:
-        """Of the embedding, and of the output where it has its own."""
+        """Parameters of the embedding, and of the output unless they are tied."""
         return self.vocabulary * self.hidden * (1 if self.tied else 2)
 
     @property
@@ -51,17 +51,17 @@ class ModelShape:
 
     @property
     def multiplied(self) -> int:
-        """The parameters that a token is multiplied by: without a lookup in the embedding."""
+        """The parameters that a token is multiplied by: all but the embedding's lookup."""
         return self.layers * self.layer_parameters + self.vocabulary * self.hidden
 
     def forward_flops(self, tokens: float, context: float) -> float:
-        """Floating-point operations of a forward pass over so many tokens, each attending to `context` others."""
+        """Floating-point operations of a forward pass over `tokens` tokens, each attending to `context` others."""
         attention = 4.0 * self.layers * self.heads * self.head * context
         return tokens * (2.0 * self.multiplied + attention)
 
     @property
     def cache_bytes(self) -> int:
-        """Bytes of a token's keys and values, in 16 bits."""
+        """Bytes of the keys and values per token, in 16 bits."""
         return 2 * 2 * self.layers * self.kv_heads * self.head
 
 
@@ -85,7 +85,7 @@ def find_shape(path: str, model_config: Path | None, quickstart: bool) -> ModelS
         quickstart: whether the run is the quickstart, whose model need not exist yet.
 
     Raises:
-        UsageError: a shape that cannot be found or read.
+        UsageError: the shape cannot be found or read.
     """
     if model_config is not None:
         return read_shape(model_config)
@@ -97,7 +97,7 @@ def find_shape(path: str, model_config: Path | None, quickstart: bool) -> ModelS
     if quickstart:
         return BUILT_IN["quickstart"]
     raise UsageError(
-        f"The shape of {path} is not known here.",
+        f"The shape of {path} is unknown.",
         "give its config.json with --model-config; built in are " + ", ".join(BUILT_IN) + ".",
     )
 
@@ -116,7 +116,7 @@ def read_shape(path: Path) -> ModelShape:
     if not isinstance(content, dict):
         raise UsageError(f"{path} is not an object.", "give a model's config.json.")
     if any("expert" in key for key in content):
-        raise UsageError(f"{path} describes a mixture of experts.", "plan dense models; this one is not modelled.")
+        raise UsageError(f"{path} describes a mixture of experts.", "plan for dense models only.")
 
     def size(key: str, default: int | None = None) -> int:
         value: Any = content.get(key)

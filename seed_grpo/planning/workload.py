@@ -22,18 +22,19 @@ class Workload:
     """A run's work and how it is laid out.
 
     Attributes:
-        prompts, group_size, steps, minibatches: prompts a step, responses a prompt, steps, optimizer steps a step.
+        prompts, group_size, minibatches: prompts per step, responses per prompt, optimizer steps per step.
+        steps: training steps of the run.
         prompt_tokens, response_tokens: mean lengths.
         max_prompt, max_response: limits.
-        validations, test_problems: how often, on how many problems.
-        gpus, machines, tensor_parallel, sequence_parallel: the layout; `gpus` is ranks where there is no GPU.
+        validations, test_problems: their number, and the problems in each.
+        gpus, machines, tensor_parallel, sequence_parallel: the layout; without a GPU, `gpus` is the number of ranks.
         log_probs, reference: whether old log-probabilities, and those of a reference, are computed.
         checkpointing, packed, fused_logits: how the update runs; packed: without padding.
-        update_tokens, log_prob_tokens: most tokens of a micro-batch on a GPU.
+        update_tokens, log_prob_tokens: most tokens in a micro-batch on a GPU.
         sequences: most sequences that an engine generates at once.
-        memory_utilization, sleeps: vLLM's share of the memory; whether it gives it back during the update.
-        weight_bytes: of a master weight, its gradient, and each of Adam's two moments.
-        parameters_offloaded, optimizer_offloaded: to the machine's memory, between their uses.
+        memory_utilization, sleeps: vLLM's share of the memory; whether vLLM releases it during the update.
+        weight_bytes: bytes of a master weight, of its gradient, and of each of Adam's two moments.
+        parameters_offloaded, optimizer_offloaded: whether they move to the machine's memory between uses.
     """
 
     prompts: int
@@ -66,7 +67,7 @@ class Workload:
 
     @property
     def responses(self) -> int:
-        """Responses a step."""
+        """Responses per step."""
         return self.prompts * self.group_size
 
     @property
@@ -79,10 +80,10 @@ class Workload:
 def read_workload(
     config: DictConfig, *, prompt_tokens: float | None = None, response_tokens: float | None = None
 ) -> tuple[Workload, list[str]]:
-    """The work of a composed configuration, and remarks on what had to be supposed.
+    """The work of a composed configuration, and remarks on what had to be assumed.
 
     Raises:
-        UsageError: a number of steps, or lengths, that a plan cannot be made of.
+        UsageError: the number of steps or the lengths do not allow a plan.
     """
     from omegaconf import OmegaConf
 
@@ -95,7 +96,7 @@ def read_workload(
     steps = config.trainer.total_training_steps
     if not isinstance(steps, int) or steps < 1:
         raise UsageError(
-            f"trainer.total_training_steps is {steps}: a plan needs a number.", "set it, as for a run of so many steps."
+            f"trainer.total_training_steps is {steps}, and a plan needs a number.", "set it to the run's steps."
         )
     remarks: list[str] = []
     quickstart = _quickstart(config)
@@ -107,7 +108,7 @@ def read_workload(
         if quickstart else constant("response_share") * config.data.max_response_length
     )  # fmt: skip
     if response_tokens is None and not quickstart:
-        remarks.append(f"Mean response length: {assumed_response:.0f} tokens, assumed; --response-tokens sets it.")
+        remarks.append(f"Mean response length: {assumed_response:.0f} tokens (assumed; --response-tokens sets it).")
     lengths = {
         "--prompt-tokens": (assumed_prompt if prompt_tokens is None else prompt_tokens, config.data.max_prompt_length),
         "--response-tokens": (
@@ -121,10 +122,10 @@ def read_workload(
     written: Any = OmegaConf.to_container(config, resolve=False)
     if written["actor_rollout_ref"]["model"]["use_remove_padding"] == "${flash_attention:}":
         packed = True
-        remarks.append("flash-attention is supposed to be installed where the run takes place: no padding.")
+        remarks.append("Assumes that flash-attention is installed on the run's machine, so that nothing is padded.")
     problems, unknown = _test_problems(config)
     if unknown:
-        remarks.append(f"Not counted, since not there: validation on {', '.join(unknown)}.")
+        remarks.append(f"Validation on {', '.join(unknown)} is not counted: the data has not been prepared.")
     frequency = config.trainer.test_freq
     validations = (-(-steps // frequency) if frequency > 0 else 0) + int(config.trainer.val_before_train)
     minibatches = max(config.data.train_batch_size // actor.ppo_mini_batch_size, 1) * actor.ppo_epochs

@@ -218,7 +218,7 @@ def test_a_plan_that_does_not_fit_names_the_part_and_a_remedy_that_works(argumen
     done = plan(*MATH, *arguments)
     assert done.exit_code == 1
     message = str(done.exception)
-    assert f"the largest part: {part}." in message
+    assert f"the largest part is {part}." in message
     remedy = message.split("Remedy: ")[1].rstrip(".")
     if remedy.startswith("set "):
         changes = re.findall(r"[\w.]+=[\w.]+", remedy)
