@@ -1,1 +1,1 @@
-"""What the method sees in rollouts on disk: read them, measure each prompt, summarise, plot."""
+"""What the method makes of rollouts on disk: read them, measure each prompt, summarise, plot."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK = 256
-"""Prompts whose answers get their keys in one go, between two reports of progress."""
+"""Prompts that are clustered together, between two reports of progress."""
 
 
 def measure_groups(
@@ -31,7 +31,7 @@ def measure_groups(
     grade: bool = False,
     advance: Callable[[int], None] | None = None,
 ) -> pd.DataFrame:
-    """A row a prompt and step.
+    """Measure every group: a table with a row per prompt and step.
 
     Columns: source, step, uid, prompt, gold, G, accuracy, mixed, no_answer; for each level clusters_LEVEL,
     half_rewarded_LEVEL and cluster_ids_LEVEL; for each estimator and level entropy_ESTIMATOR_LEVEL (nats, masses by
@@ -40,8 +40,8 @@ def measure_groups(
     Args:
         groups: at least one.
         method: alpha, gamma, estimator, meaning, no_answer and grade_level are used.
-        grade: grade the answers again with this library's keys, where there is a gold answer.
-        advance: called with the number of prompts just done.
+        grade: grade the answers again with this library's keys, if there is a gold answer.
+        advance: called with the number of prompts that were just finished.
     """
     import pandas as pd
 

@@ -1,9 +1,9 @@
 """Rollouts on disk as groups: a prompt, the final answers of its responses, and their rewards.
 
-Two formats are read, and told apart by their fields:
+Two formats can be read; their fields tell them apart:
 
-* `prompts.jsonl` of a run of ours, a line a prompt and step: answers, rewards, gold;
-* verl's `trainer.rollout_data_dir` (or `validation_data_dir`), a line a response: input, output, gts, score, step.
+* `prompts.jsonl` of our own runs, a line per prompt and step: answers, rewards, gold;
+* verl's `trainer.rollout_data_dir` (or `validation_data_dir`), a line per response: input, output, gts, score, step.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from seed_grpo.meaning.answers import extract_answer
 from seed_grpo.runs.names import METRICS, PROBLEMS, RESPONSES
 
 NOT_ROLLOUTS = {METRICS, RESPONSES, PROBLEMS}
-"""Files that stand beside rollouts in the folders of runs and evaluations."""
+"""Other files in the folders of runs and evaluations."""
 
 
 @dataclass
@@ -30,10 +30,10 @@ class Group:
     Attributes:
         source: the file they were read from.
         step: the training step.
-        uid: the prompt's id, or its text where the file has no ids.
+        uid: the prompt's id, or its text if the file has no ids.
         prompt: the prompt's text, if it was recorded.
-        gold: the gold answer, or several of which any counts; None if it was not recorded.
-        answers: the final answer of each response, None where there is none.
+        gold: the gold answer, or a list of which any one counts; None if it was not recorded.
+        answers: the final answer of each response; None if it has none.
         rewards: the reward of each response.
     """
 
@@ -47,10 +47,11 @@ class Group:
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
-    """The files that hold rollouts: those named, and in a folder all `*.jsonl` below it but records of other kinds.
+    """The files with rollouts: those named, and in a folder all `*.jsonl` below it except records of other kinds.
 
     Raises:
-        UsageError: a path that does not exist. SeedGrpoError: there are none.
+        UsageError: a path does not exist.
+        SeedGrpoError: there are no such files.
     """
     files: list[Path] = []
     paths = list(paths)
@@ -77,7 +78,7 @@ def read_groups(file: Path, *, template: str = "boxed") -> list[Group]:
         template: where verl's responses hold their answers; a key of `seed_grpo.meaning.answers.TEMPLATES`.
 
     Raises:
-        SeedGrpoError: a line that is neither; file and line are named.
+        SeedGrpoError: a line has neither format; the message names file and line.
     """
     ours: list[Group] = []
     verl: dict[tuple[int, str], _VerlGroup] = {}
@@ -89,7 +90,7 @@ def read_groups(file: Path, *, template: str = "boxed") -> list[Group]:
             _add_response(verl, record, str(file), where, template)
         else:
             raise SeedGrpoError(
-                f"{where}: neither a prompt of a run (answers, rewards) nor a response of verl's (output, score); "
+                f"{where} is neither a prompt of a run (answers, rewards) nor a response of verl's (output, score); "
                 f"its fields are {', '.join(sorted(record)[:8]) or 'none'}.",
                 "name prompts.jsonl, or the files of verl's trainer.rollout_data_dir.",
             )
@@ -108,17 +109,17 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     return  # a run that was killed left its last line unfinished
                 record = None
             if not isinstance(record, dict):
-                raise SeedGrpoError(f"{file}, line {number} is no JSON object.", "repair the file, or leave it out.")
+                raise SeedGrpoError(f"{file}, line {number} is not a JSON object.", "repair the file, or leave it out.")
             yield number, record
 
 
 def _our_group(record: dict[str, Any], source: str, where: str) -> Group:
     answers, rewards = record["answers"], record["rewards"]
     if not isinstance(answers, list) or not isinstance(rewards, list) or len(answers) != len(rewards) or not answers:
-        raise SeedGrpoError(f"{where}: answers and rewards are not two lists of one length.", "repair the file.")
+        raise SeedGrpoError(f"{where}: answers and rewards are not two lists of the same length.", "repair the file.")
     for answer in answers:
         if answer is not None and not isinstance(answer, str):
-            raise SeedGrpoError(f"{where}: an answer is {answer!r}.", "answers are strings, or null.")
+            raise SeedGrpoError(f"{where}: an answer is {answer!r}.", "an answer must be a string or null.")
     return Group(
         source=source,
         step=_whole(record.get("step", 0), "step", where),
@@ -148,7 +149,9 @@ def _add_response(
 ) -> None:
     output, prompt = record["output"], record.get("input")
     if not isinstance(output, str):
-        raise SeedGrpoError(f"{where}: output is {type(output).__name__}.", "a response's output is a string.")
+        raise SeedGrpoError(
+            f"{where}: output is of type {type(output).__name__}.", "a response's output must be a string."
+        )
     step = _whole(record.get("step", 0), "step", where)
     # verl writes {uid}_{session}_{index} under uid; other versions have no ids, and the prompt stands for one.
     parts = str(record["uid"]).rsplit("_", 2) if record.get("uid") is not None else []
@@ -161,7 +164,7 @@ def _add_response(
 
 
 def _answer(record: dict[str, Any], output: str, template: str) -> str | None:
-    """As our reward manager recorded it, which knows of responses that were cut off; else from the text."""
+    """The answer that our reward manager recorded, which knows which responses were cut off; else from the text."""
     if "answered" in record and isinstance(record.get("pred"), str):
         return record["pred"] if record["answered"] else None
     return extract_answer(output, template=template)
@@ -170,7 +173,7 @@ def _answer(record: dict[str, Any], output: str, template: str) -> str | None:
 def _number(value: Any, name: str, where: str) -> float:
     if isinstance(value, (int, float)) and math.isfinite(value):
         return float(value)
-    raise SeedGrpoError(f"{where}: {name} is {value!r}.", "it has to be a finite number.")
+    raise SeedGrpoError(f"{where}: {name} is {value!r}.", "it must be a finite number.")
 
 
 def _whole(value: Any, name: str, where: str) -> int:
@@ -178,7 +181,7 @@ def _whole(value: Any, name: str, where: str) -> int:
 
 
 def gold_of(group: Group) -> str | float | Sequence[str] | None:
-    """The gold answer of a group in the form that grading takes; None if it has none."""
+    """The gold answer of a group in the form that grading accepts; None if it has none."""
     gold = group.gold
     if isinstance(gold, list):
         return [str(item) for item in gold] or None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def summary_table(prompts: pd.DataFrame, method: Settings) -> Table:
-    """Means over the prompts, a column a level; what only mixed prompts tell stands apart, since only they learn."""
+    """Means over the prompts, a column per level; entropies also over mixed prompts alone, since only these learn."""
     from rich.table import Table
 
     mixed = prompts[prompts["mixed"]]
@@ -40,7 +40,7 @@ def summary_table(prompts: pd.DataFrame, method: Settings) -> Table:
     def means(frame: pd.DataFrame, name: str) -> list[str]:
         return [_number(frame[name.format(level=level)].mean()) for level in LEVELS]
 
-    add("clusters a prompt", means(prompts, "clusters_{level}"))
+    add("clusters per prompt", means(prompts, "clusters_{level}"))
     add("prompts with one cluster", [f"{(prompts[f'clusters_{level}'] == 1).mean():.1%}" for level in LEVELS])
     for estimator in ESTIMATORS:
         add(f"entropy, {estimator}", means(prompts, f"entropy_{estimator}_{{level}}"))
@@ -49,7 +49,7 @@ def summary_table(prompts: pd.DataFrame, method: Settings) -> Table:
             "  Spearman with accuracy",
             [_number(_rank_correlation(prompts, f"entropy_{estimator}_{level}")) for level in LEVELS],
         )
-    add("half rewarded clusters", [str(int(prompts[f"half_rewarded_{level}"].sum())) for level in LEVELS])
+    add("half-rewarded clusters", [str(int(prompts[f"half_rewarded_{level}"].sum())) for level in LEVELS])
     table.add_section()
     for form in FORMS:
         weight = prompts[f"weight_{form}"]
@@ -80,7 +80,7 @@ def _scatter(axis: Axes, prompts: pd.DataFrame, column: str) -> None:
     points = prompts.assign(entropy=prompts[column].round(6)).groupby(["entropy", "accuracy"]).size()
     entropy, accuracy = (points.index.get_level_values(name) for name in ("entropy", "accuracy"))
     area = 12 + 600 * points / len(prompts)
-    axis.scatter(entropy, accuracy, s=area, color=BLUE, alpha=0.35, linewidth=0, label="prompts (area: how many)")
+    axis.scatter(entropy, accuracy, s=area, color=BLUE, alpha=0.35, linewidth=0, label="prompts (area: their number)")
     order = np.argsort(prompts[column].to_numpy(), kind="stable")
     bins = np.array_split(order, min(8, len(order)))
     centers = [prompts[column].iloc[rows].mean() for rows in bins]
@@ -93,7 +93,7 @@ def _scatter(axis: Axes, prompts: pd.DataFrame, column: str) -> None:
 
 
 def _rank_correlation(prompts: pd.DataFrame, column: str) -> float:
-    """Spearman's; not a number where either side is constant."""
+    """Spearman's correlation; not a number if either side is constant."""
     if prompts[column].nunique() < 2 or prompts["accuracy"].nunique() < 2:
         return float("nan")
     return float(prompts[column].rank().corr(prompts["accuracy"].rank()))

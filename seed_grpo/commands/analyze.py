@@ -1,4 +1,4 @@
-"""`seed-grpo analyze`: what the method sees in rollouts on disk."""
+"""`seed-grpo analyze`: what the method makes of rollouts on disk."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ FORMATS = ("parquet", "csv")
 def analyze(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Files or folders: runs of ours, or verl's rollout_data_dir.", metavar="PATH..."),
+        typer.Argument(help="Files or folders: our own runs, or verl's rollout_data_dir.", metavar="PATH..."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the table and the plot.")] = Path("analysis"),
     format: Annotated[str, typer.Option(help="Format of the table: parquet or csv.")] = "parquet",
-    alpha: Annotated[float, typer.Option(help="Strength of the uncertainty, for the weights.")] = 0.02,
+    alpha: Annotated[float, typer.Option(help="Strength of the uncertainty in the weights.")] = 0.02,
     gamma: Annotated[float, typer.Option(help="Exponent of the form focal.")] = 2.0,
     level: Annotated[
-        str, typer.Option(help="Clusters of the weights and the plot: exact, normalized or symbolic.")
+        str, typer.Option(help="Clusters for the weights and the plot: exact, normalized or symbolic.")
     ] = "exact",
     estimator: Annotated[
-        str, typer.Option(help="Entropy of the weights: monte_carlo or rao_blackwell.")
+        str, typer.Option(help="Entropy for the weights: monte_carlo or rao_blackwell.")
     ] = "monte_carlo",
     no_answer: Annotated[
         str, typer.Option(help="Responses without an answer: singleton, shared or drop.")
@@ -34,15 +34,15 @@ def analyze(
     template: Annotated[
         str,
         typer.Option(
-            help="Where verl's responses hold their answer: boxed, answer_tag, gsm8k, phrase, answer_line or auto."
+            help="Form of the answers in verl's responses: boxed, answer_tag, gsm8k, phrase, answer_line or auto."
         ),
     ] = "boxed",
-    grade: Annotated[bool, typer.Option("--grade", help="Grade again, with this library's keys.")] = False,
+    grade: Annotated[bool, typer.Option("--grade", help="Grade the answers again with this library's keys.")] = False,
 ) -> None:
     """Clusters, entropies and weights of dumped rollouts, per prompt: a summary, a table, and a plot. No GPU.
 
-    Reads `prompts.jsonl` of runs of ours, and the files that verl writes to trainer.rollout_data_dir. Rewards are taken
-    as recorded, or with --grade computed anew.
+    Reads `prompts.jsonl` of our own runs, and the files that verl writes to trainer.rollout_data_dir. Rewards are those
+    on record, unless --grade computes them again.
 
     Example: seed-grpo analyze runs/quickstart --out analysis
 
@@ -80,7 +80,7 @@ def analyze(
             groups += read_groups(file, template=template)
             bar.advance(reading)
         if not groups:
-            raise SeedGrpoError(f"The files hold no rollouts: {', '.join(map(str, files))}.", "name other files.")
+            raise SeedGrpoError(f"There are no rollouts in {', '.join(map(str, files))}.", "name other files.")
         measuring = bar.add_task("measuring prompts", total=len(groups))
         prompts = measure_groups(groups, method, grade=grade, advance=lambda done: bar.advance(measuring, done))
     out.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def analyze(
     console.print(summary_table(prompts, method))
     counts = shared_keyer().take_counts()
     console.print(
-        f"Answers compared by their spelling at the level symbolic: {counts['guarded']} that cannot be evaluated, "
-        f"{counts['timeouts']} out of time."
+        f"Answers that the level symbolic compared by their spelling: {counts['guarded']} could not be evaluated, "
+        f"{counts['timeouts']} ran out of time."
     )
     console.print(f"{table}; {plot}", soft_wrap=True)

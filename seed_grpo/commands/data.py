@@ -14,13 +14,13 @@ app = typer.Typer(help="Prepare training and benchmark data.", no_args_is_help=T
 def prepare(
     dataset: Annotated[
         list[str],
-        typer.Option("--dataset", "-d", help="Data set; several with commas or again. `benchmarks`: all five."),
+        typer.Option("--dataset", "-d", help="Data set; repeat it or use commas for several. `benchmarks`: all five."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the parquet files and their manifests.")],
     source: Annotated[
         list[str] | None,
         typer.Option(
-            help="File, folder, or owner/name on the hub; one a data set, or a folder with all. Default: the hub."
+            help="File, folder, or owner/name on the hub; one per data set, or one folder for all.  [default: the hub]"
         ),
     ] = None,
     template: Annotated[str, typer.Option(help="Prompt template: qwen_math, r1 or none.")] = "qwen_math",
@@ -37,11 +37,14 @@ def prepare(
     split: Annotated[str | None, typer.Option(help="Only this split: train or test.")] = None,
     revision: Annotated[str | None, typer.Option(help="Commit of the data set on the hub.")] = None,
     against: Annotated[
-        list[Path] | None, typer.Option(help="Folder of prepared test sets that training rows must not be in.")
+        list[Path] | None,
+        typer.Option(help="Folder of prepared test sets, whose problems are removed from training data."),
     ] = None,
     problem_column: Annotated[str | None, typer.Option(help="Column with the problem.")] = None,
     answer_column: Annotated[str | None, typer.Option(help="Column with the gold answer.")] = None,
-    solution_column: Annotated[str | None, typer.Option(help="Column with a solution that holds the answer.")] = None,
+    solution_column: Annotated[
+        str | None, typer.Option(help="Column with a solution that contains the answer.")
+    ] = None,
     level_column: Annotated[str | None, typer.Option(help="Column with the level.")] = None,
     subject_column: Annotated[str | None, typer.Option(help="Column with the subject.")] = None,
     id_column: Annotated[str | None, typer.Option(help="Column with the id.")] = None,
@@ -49,12 +52,12 @@ def prepare(
         bool, typer.Option("--skip-bad-rows", help="Leave bad rows out instead of failing.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail where the number of rows is not the data set's.")
+        bool, typer.Option("--strict", help="Fail if the number of rows is not the expected one.")
     ] = False,
 ) -> None:
     """Write data sets as verl's parquet, each with a manifest: source, revision, counts, SHA-256, template.
 
-    Training rows that a test set in the same folder (or in --against) has, too, are dropped and counted.
+    Training rows that also occur in a test set in the same folder (or in --against) are removed and counted.
 
     Example: seed-grpo data prepare --dataset aime24 --source data/aime24.jsonl --template qwen_math --out prepared
 

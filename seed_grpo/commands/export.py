@@ -11,11 +11,13 @@ import typer
 def export(
     run: Annotated[Path, typer.Argument(help="Output folder of a run, or one of its global_step_N folders.")],
     out: Annotated[Path, typer.Option(help="Folder to write; it must not exist yet.")],
-    step: Annotated[int | None, typer.Option(help="Step of the checkpoint. Default: the newest whole one.")] = None,
+    step: Annotated[
+        int | None, typer.Option(help="Step of the checkpoint.  [default: the newest complete one]")
+    ] = None,
 ) -> None:
-    """Merge a checkpoint's shards into a folder that transformers and vLLM load, with a model card.
+    """Merge a checkpoint's shards into a folder that transformers and vLLM can load, with a model card.
 
-    Example: seed-grpo export runs/quickstart --out exported/quickstart
+    Example: seed-grpo export runs/quickstart/seed_1/run --out exported/quickstart
 
     Example: seed-grpo export runs/qwen2.5_math_7b --step 400 --out exported/qwen2.5_math_7b_400
     """

@@ -1,4 +1,4 @@
-"""`seed-grpo report`: runs and evaluations on a page."""
+"""`seed-grpo report`: runs and evaluations on one page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def report(
     ] = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "SEED-GRPO report",
 ) -> None:
-    """Write report.html (one page that needs nothing else) and report.md: tables beside the paper's, curves, examples.
+    """Write report.html (one self-contained page) and report.md: tables next to the paper's, curves, examples.
 
     Example: seed-grpo report runs/quickstart/seed_1/run
 

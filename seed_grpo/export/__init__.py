@@ -1,1 +1,1 @@
-"""A run's checkpoint handed over: a Hugging Face folder with a model card."""
+"""A run's checkpoint for others to load: a Hugging Face folder with a model card."""

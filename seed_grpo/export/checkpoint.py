@@ -1,7 +1,7 @@
 """A run's checkpoint as a Hugging Face folder, with a model card. `seed-grpo export`.
 
-verl merges the shards of all ranks; this module chooses the checkpoint, makes sure that it is whole, and writes what a
-reader of the model needs to know.
+verl merges the shards of all ranks; this module chooses the checkpoint, checks that it is complete, and writes what
+a reader of the model needs to know.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Exported:
 def export(run: str | Path, out: str | Path, step: int | None = None) -> Exported:
     """Write the weights of a run's checkpoint, its tokenizer and a model card to a folder.
 
-    Checkpoints are torch files, which can run code when they are read: export those of your own runs only.
+    Checkpoints are torch files, which can run code when they are read: export only those of your own runs.
 
     Args:
         run: the run's output folder, or one of its `global_step_N` folders.
@@ -57,7 +57,7 @@ def export(run: str | Path, out: str | Path, step: int | None = None) -> Exporte
         run, step = run.parent, int(match[1])
     step = _choose(run, step)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is there already.", "choose another --out, or remove it.")
+        raise UsageError(f"{out} exists already.", "choose another --out, or remove it.")
     out.parent.mkdir(parents=True, exist_ok=True)
     # Built aside and moved into place, so that an interrupted export leaves nothing that looks like a model.
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")
@@ -75,22 +75,24 @@ def export(run: str | Path, out: str | Path, step: int | None = None) -> Exporte
 
 
 def _choose(run: Path, step: int | None) -> int:
-    """The step to export; raises where there is no whole checkpoint of it."""
+    """The step to export; raises if it has no complete checkpoint."""
     if not run.is_dir():
-        raise UsageError(f"{run} is no folder.", "name the output folder of a run (trainer.default_local_dir).")
+        raise UsageError(f"{run} is not a folder.", "name the output folder of a run (trainer.default_local_dir).")
     present = sorted(int(match[1]) for path in run.glob("global_step_*") if (match := _STEP.fullmatch(path.name)))
     if not present:
-        raise UsageError(f"{run} holds no checkpoint.", "train with trainer.save_freq above 0, or choose another run.")
+        raise UsageError(f"{run} has no checkpoint.", "train with trainer.save_freq above 0, or choose another run.")
     steps = ", ".join(map(str, present))
     if step is None:
         newest = newest_whole(run)
         if newest is None:
-            raise SeedGrpoError(f"No checkpoint of {run} is whole (steps {steps}).", "start the run again to go on.")
+            raise SeedGrpoError(
+                f"No checkpoint of {run} is complete (steps {steps}).", "start the run again; it resumes."
+            )
         return newest
     if step not in present:
         raise UsageError(f"{run} has no checkpoint of step {step}.", f"choose one of {steps}.")
     if not is_whole(step_folder(run, step)):
-        raise SeedGrpoError(f"The checkpoint of step {step} is not whole.", f"choose another of {steps}.")
+        raise SeedGrpoError(f"The checkpoint of step {step} is incomplete.", f"choose another of {steps}.")
     return step
 
 
@@ -103,13 +105,13 @@ def _load_config(run: Path) -> dict[str, Any]:
 
 
 def restore_chat_template(folder: Path, model: dict[str, Any]) -> list[str]:
-    """Give the exported tokenizer the chat template of the model that was trained, where the run replaced it.
+    """Give the exported tokenizer the original model's chat template if the run replaced it.
 
-    A run on prompts that are stored as text passes them through, and saves its tokenizer like that; a model that is
-    served needs its own template again.
+    A run on prompts that are stored as text passes them through unchanged, and saves its tokenizer that way; to be
+    served, the model needs its own template again.
 
     Returns:
-        A note where that could not be done; an empty list otherwise.
+        A note if this could not be done; else an empty list.
     """
     from transformers import AutoTokenizer
 
@@ -120,7 +122,7 @@ def restore_chat_template(folder: Path, model: dict[str, Any]) -> list[str]:
         template = AutoTokenizer.from_pretrained(Path(origin).expanduser()).chat_template if origin else None
     except Exception as error:  # the hub client raises a dozen kinds: no network, no such model, no token
         return [
-            f"The tokenizer's chat template passes messages through unchanged, as the run used it: that of {origin} "
+            f"The tokenizer's chat template passes messages through unchanged, as in the run: the template of {origin} "
             f"could not be read ({type(error).__name__})."
         ]
     if not template:

@@ -16,9 +16,9 @@ from seed_grpo.version import __version__
 PAPER = "https://arxiv.org/abs/2505.12346"
 TRAINING = {
     "learning rate": "actor_rollout_ref.actor.optim.lr",
-    "prompts a step": "data.train_batch_size",
-    "responses a prompt": "actor_rollout_ref.rollout.n",
-    "prompts a minibatch": "actor_rollout_ref.actor.ppo_mini_batch_size",
+    "prompts per step": "data.train_batch_size",
+    "responses per prompt": "actor_rollout_ref.rollout.n",
+    "prompts per minibatch": "actor_rollout_ref.actor.ppo_mini_batch_size",
     "prompt length, tokens": "data.max_prompt_length",
     "response length, tokens": "data.max_response_length",
     "temperature": "actor_rollout_ref.rollout.temperature",
@@ -27,7 +27,7 @@ TRAINING = {
     "KL in the loss": "actor_rollout_ref.actor.use_kl_loss",
     "seed": "seed",
 }
-"""What of the configuration a reader asks for first; all of it is in config.yaml beside the card."""
+"""The settings that a reader asks for first; config.yaml, next to the card, has all of them."""
 
 
 def write_card(folder: Path, run: Path, config: Mapping[str, Any], step: int, notes: Sequence[str]) -> None:
@@ -77,7 +77,7 @@ def write_card(folder: Path, run: Path, config: Mapping[str, Any], step: int, no
 
 def _lead(estimator: str, base: str, step: int) -> str:
     what = {
-        "seed_grpo": f"SEED-GRPO ([paper]({PAPER})): GRPO whose advantages are scaled down on prompts where the "
+        "seed_grpo": f"SEED-GRPO ([paper]({PAPER})): GRPO whose advantages are scaled down on prompts for which the "
         "policy's own answers disagree in meaning",
         "grpo": "GRPO in the settings below; semantic entropy was recorded and changed nothing",
     }.get(estimator, f"the advantage estimator `{cell(estimator)}`")
@@ -139,7 +139,7 @@ def lookup(config: Mapping[str, Any], key: str) -> Any:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table; nothing that stands in a cell can break out of it."""
+    """A Markdown table; no cell's content can break out of it."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in lines)
 

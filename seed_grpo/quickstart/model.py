@@ -1,4 +1,4 @@
-"""A small Qwen2-architecture model and its byte-level tokenizer, made from nothing: no download."""
+"""A small Qwen2-architecture model and its byte-level tokenizer, made from scratch: no download."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Supervised warm start: the model learns sums from a teacher who often slips, and so stays unsure of them.
 
 A policy that is sure of everything has nothing left to explore. The teacher writes a sum's typical mistake
-(`Problem.mistake`) in a share of its examples that grows with the level: prompts then differ in how uncertain the model
-is of them, and what reinforcement has to do is to tell right from wrong.
+(`Problem.mistake`) in a share of its examples that grows with the level. The model's uncertainty then differs between
+prompts, and reinforcement learning has to tell right from wrong.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from seed_grpo.data.arithmetic import Problem, problems
 from seed_grpo.errors import SeedGrpoError
 
 TENTHS_WRONG = {1: 5, 2: 6, 3: 7}
-"""Of ten examples of a sum of each level, so many are wrong."""
+"""How many of ten examples are wrong, by the level of the sum."""
 TARGET = 0.85
-"""The warm start ends when so many answers to sums that it was not trained on are the teacher's, right or wrong."""
+"""The warm start ends when this share of answers to unseen sums equals the teacher's, right or wrong."""
 MAX_STEPS = 1200
 CHECK_EVERY = 20
 BATCH_SIZE = 256
@@ -28,7 +28,7 @@ def warm_start(folder: str | Path, seed: int = 0, target: float = TARGET) -> flo
     """Train the model in `folder` on the warm-start sums, in place, until it answers like the teacher.
 
     Returns:
-        The share of the dev sums that it solves (answers given the right digits before them).
+        The share of the dev sums that the model solves (each digit predicted after the right ones before it).
 
     Raises:
         SeedGrpoError: the target is not reached in `MAX_STEPS` steps.
@@ -48,7 +48,7 @@ def warm_start(folder: str | Path, seed: int = 0, target: float = TARGET) -> flo
         }
 
     def chosen(batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Which of the answers are the model's likeliest, digit by digit. Shape (examples,)."""
+        """Whether each answer is the model's most likely one, digit by digit. Shape (examples,)."""
         with torch.no_grad():
             predicted = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.argmax(-1)
         labels = batch["labels"][:, 1:]

@@ -1,4 +1,4 @@
-"""A report of runs and evaluations: `report.html`, one page that needs nothing else, and `report.md` with its pictures.
+"""A report of runs and evaluations: `report.html`, one self-contained page, and `report.md` with its pictures.
 
 What models write and what folders are called is shown, never interpreted: the page escapes all of it.
 """
@@ -69,7 +69,7 @@ def write_report(paths: Sequence[str | Path], out: str | Path, title: str = "SEE
 
 
 def collect(paths: Sequence[str | Path], title: str) -> Report:
-    """Everything that there is to say about the runs and evaluations."""
+    """The report's sections, from the runs and evaluations."""
     runs, evaluations = load(paths)
     sections = []
     if evaluations:
@@ -79,7 +79,7 @@ def collect(paths: Sequence[str | Path], title: str) -> Report:
     if any("uncertainty" in each.results for each in evaluations):
         found = [table for each in evaluations if (table := tables.uncertainty_table(each))]
         drawn = [figures.risk_coverage(evaluations), *map(figures.entropy_histogram, evaluations)]
-        sections.append(Section("What the uncertainty knows", tables=found, figures=_named(drawn)))
+        sections.append(Section("What the uncertainty predicts", tables=found, figures=_named(drawn)))
     if runs:
         table = tables.runs_table(runs)
         drawn = [figures.training_curves(runs), figures.run_entropy_histogram(runs)]

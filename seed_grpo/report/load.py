@@ -33,15 +33,16 @@ class Evaluation:
 
 
 def load(paths: Sequence[str | Path]) -> tuple[list[Run], list[Evaluation]]:
-    """Read folders of runs and of evaluations; a file in such a folder stands for it, a folder of folders for all.
+    """Read folders of runs and of evaluations. A file stands for its folder, and a folder of folders for all of them.
 
     Raises:
-        UsageError: a path that is neither. SeedGrpoError: a damaged file.
+        UsageError: a path is neither a run nor an evaluation.
+        SeedGrpoError: a file is damaged.
     """
     folders: list[Path] = []
     for path in map(Path, paths):
         if not path.exists():
-            raise UsageError(f"There is no {path}.", "give the folder of a run or of an evaluation.")
+            raise UsageError(f"{path} does not exist.", "give the folder of a run or of an evaluation.")
         folder = path if path.is_dir() else path.parent
         if _kind(folder):
             folders.append(folder)
@@ -49,7 +50,7 @@ def load(paths: Sequence[str | Path]) -> tuple[list[Run], list[Evaluation]]:
         inside = sorted({file.parent for name in (RESULTS, METRICS) for file in folder.glob(f"*/**/{name}")})
         if not inside or path.is_file():
             raise UsageError(
-                f"{path} is neither a run nor an evaluation: it holds no {METRICS} and no {RESULTS}.",
+                f"{path} is neither a run nor an evaluation: it has no {METRICS} and no {RESULTS}.",
                 "give the folder that `seed-grpo train` or `seed-grpo eval` wrote.",
             )
         folders += inside
@@ -74,14 +75,16 @@ def _run(folder: Path, name: str) -> Run:
     summary = _read_json(folder / SUMMARY) if (folder / SUMMARY).is_file() else {}
     metrics = list(read_lines(folder / METRICS))
     if not metrics:
-        raise SeedGrpoError(f"{folder} records no step.", "wait for the run's first step.")
+        raise SeedGrpoError(
+            f"{folder} has no step on record yet.", "wait for the run's first step, or see its train.log."
+        )
     return Run(name, summary, metrics, list(read_lines(folder / PROMPTS)))
 
 
 def _evaluation(folder: Path, name: str) -> Evaluation:
     results = _read_json(folder / RESULTS)
     if not isinstance(results.get("benchmarks"), dict) or not results["benchmarks"]:
-        raise SeedGrpoError(f"{folder / RESULTS} holds no benchmarks.", "evaluate again: `seed-grpo eval`.")
+        raise SeedGrpoError(f"{folder / RESULTS} has no benchmarks.", "evaluate again with `seed-grpo eval`.")
     return Evaluation(name, results, list(read_lines(folder / PROBLEMS)))
 
 

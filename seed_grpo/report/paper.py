@@ -21,7 +21,7 @@ class PaperRow:
         std: printed standard deviations, by benchmark and for the average; empty for most rows.
         flags: what contradicts itself, by cell; the printed value stands.
         ours: whether it is a row of SEED-GRPO, not of a baseline.
-        note: what the table says of the row beside its numbers.
+        note: what the table says about the row, in addition to its numbers.
     """
 
     table: str
@@ -61,5 +61,5 @@ def paper_rows(table: str = "2") -> list[PaperRow]:
 
 
 def heading(benchmark: str) -> str:
-    """What the paper's Table 2 calls a benchmark; the name itself where the paper has no such column."""
+    """The paper's name for a benchmark in Table 2; our own name if the paper has no such column."""
     return paper_data()["headings"].get(benchmark, benchmark)

@@ -21,7 +21,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its title, its heading, its rows, and what has to be said about them."""
+    """A table: its title, heading, rows and notes."""
 
     title: str
     header: list[str]
@@ -58,7 +58,7 @@ def main_table(evaluations: Sequence[Evaluation]) -> Table:
             rows.append(Row([f"{row.label} {row.size}", *_quoted_cells(row, columns, marks)], quoted=True))
         notes.append(
             "Rows marked “quoted” are the paper's Table 2 as printed (arXiv 2505.12346v1); "
-            "nothing of them was measured here."
+            "none of them was measured here."
         )
         notes += [f"[{number}] {why}" for why, number in marks.items()]
     notes.insert(0, "Pass@1 of the greedy response, in percent, and the 95 % interval over resampled problems. "
@@ -85,7 +85,7 @@ def paper_tables() -> list[Table]:
 
 
 def details_table(evaluation: Evaluation) -> Table:
-    """Everything else that was counted, by benchmark."""
+    """All other counts, by benchmark."""
     numbers = evaluation.results["benchmarks"]
     settings = evaluation.results["settings"]
     k = settings.get("samples") or 0
@@ -179,7 +179,7 @@ def uncertainty_table(evaluation: Evaluation) -> Table | None:
 
 
 def runs_table(runs: Sequence[Run]) -> Table | None:
-    """The training runs side by side."""
+    """The training runs, one per row."""
     if not runs:
         return None
     header = [

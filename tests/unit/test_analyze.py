@@ -92,7 +92,7 @@ def test_entropies_and_weights(analysed: tuple[Path, subprocess.CompletedProcess
 
 def test_what_it_prints(analysed: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     out, done = analysed
-    for words in ("4 prompts, 16 responses", "clusters a prompt", "rao_blackwell", "half rewarded", "weight, focal"):
+    for words in ("4 prompts, 16 responses", "clusters per prompt", "rao_blackwell", "half-rewarded", "weight, focal"):
         assert words in done.stdout
     assert "accuracy_vs_entropy.png" in done.stdout.replace("\n", "")
     assert (out / "accuracy_vs_entropy.png").read_bytes()[:4] == b"\x89PNG"
@@ -153,7 +153,7 @@ def test_an_unfinished_last_line_is_left_out(tmp_path: Path) -> None:
         ("[1]", "line 2"),
         ("{broken}", "line 2"),
         ("[" * 100_000, "line 2"),
-        ('{"text": "hello"}', "line 2: neither"),
+        ('{"text": "hello"}', "line 2 is neither"),
         ('{"answers": ["1"], "rewards": []}', "line 2"),
         ('{"answers": [], "rewards": []}', "line 2"),
         ('{"answers": [5], "rewards": [1]}', "line 2: an answer is 5"),
@@ -188,7 +188,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
         (["{run}", "--estimator", "guess"], 2, "estimator"),
         (["{run}", "--alpha", "2"], 2, "alpha"),
         (["{run}", "--template", "chat"], 2, "template"),
-        (["{blank}"], 1, "hold no rollouts"),
+        (["{blank}"], 1, "no rollouts in"),
         ([], 2, "PATH"),
     ],
 )

@@ -316,7 +316,7 @@ class TestMarkdown:
 
 class TestMisuse:
     def test_paths_that_are_neither(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="There is no"):
+        with pytest.raises(UsageError, match="does not exist"):
             collect([tmp_path / "nothing"], "t")
         with pytest.raises(UsageError, match="neither a run nor an evaluation"):
             collect([tmp_path], "t")

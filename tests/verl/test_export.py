@@ -111,7 +111,7 @@ def test_a_truncated_checkpoint_is_not_taken(two_rank_run: Run, tmp_path: Path) 
     shard = next((broken / "global_step_2" / "actor").glob("model_*.pt"))
     shard.write_bytes(shard.read_bytes()[:-100])
     assert (broken / "latest_checkpointed_iteration.txt").read_text().strip() == "2"
-    with pytest.raises(SeedGrpoError, match="step 2 is not whole"):
+    with pytest.raises(SeedGrpoError, match="step 2 is incomplete"):
         export(broken, tmp_path / "model", step=2)
     assert export(broken, tmp_path / "model").step == 1  # the newest whole one
     # Whole by its list, and no checkpoint all the same: verl's complaint is passed on, and nothing is left behind.
