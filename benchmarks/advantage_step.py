@@ -47,7 +47,7 @@ def main(
     growth: Annotated[bool, typer.Option(help="Measure the growth to 4,096 × 64 as well.")] = True,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file.")] = None,
 ) -> None:
-    """Measure SEED-GRPO's part of the advantage stage beside verl's own.
+    """Measure SEED-GRPO's part of the advantage stage next to verl's own.
 
     Example: python benchmarks/advantage_step.py
 

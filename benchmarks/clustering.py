@@ -1,4 +1,4 @@
-"""Clusters of 128 prompts × 16 responses: this library's three levels beside Math-Verify's verify(), in one run.
+"""Clusters of 128 prompts × 16 responses: this library's three levels and Math-Verify's verify(), in one run.
 
     python benchmarks/clustering.py                        # everything, about ten minutes
     python benchmarks/clustering.py --prompts 16           # a quick look

@@ -1,12 +1,12 @@
-"""Our training loop beside stock verl and TRL's GRPOTrainer, in one run and in turn: the same model, prompts, reward,
-group size, lengths, learning rate, seed and samples a step, one update a step.
+"""Our training loop compared with stock verl and TRL's GRPOTrainer, in one run and in turn: the same model, prompts,
+reward, group size, lengths, learning rate, seed and samples per step, one update per step.
 
 * ours: `seed-grpo train`, platform=cpu, as shipped;
 * trl: GRPOTrainer (`loss_type=dr_grpo`, `scale_rewards=False`) in an environment of its own, made when first used, with
   one or two torch threads, whichever is faster at that size;
-* verl: its own command and V1 trainer with `adv_estimator=grpo` and a request a response. It has no platform for a CPU
-  and no server for transformers, so it runs on ours; its replay buffer looks every 0.02 s instead of every 2 s, which
-  no setting of its own does (`_peer_verl.py`). What else its configuration can do for speed is set as for ours.
+* verl: its own command and V1 trainer with `adv_estimator=grpo` and one request per response. It has no platform for a
+  CPU and no server for transformers, so it runs on ours; its replay buffer looks every 0.02 s instead of every 2 s,
+  which no setting of its own does (`_peer_verl.py`). What else its configuration can do for speed is set as for ours.
 
 A block is a process of its own, from start to end. A step's time is the time between the ends of two steps, seen from
 outside; memory is the peak of the summed PSS of the block's processes.
@@ -55,7 +55,7 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write medians, ratios and blocks here.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for model and data.")] = ROOT / "runs" / "peers",
 ) -> None:
-    """Measure our training loop beside stock verl and TRL, in turn. All sizes take about an hour on two cores.
+    """Compare our training loop with stock verl and TRL, in turn. All sizes take about an hour on two cores.
 
     Example: python benchmarks/peers.py --quick
 

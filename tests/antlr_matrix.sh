@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests of answers and keys, and the benchmark beside Math-Verify, under both versions of antlr that are in use:
+# The tests of answers and keys, and the comparison with Math-Verify, under both versions of antlr that are in use:
 # 4.9.3, which hydra pins, and 4.13.2. A virtual environment for each; needs a package index.
 #   bash tests/antlr_matrix.sh [FOLDER FOR THE ENVIRONMENTS]
 set -euo pipefail
