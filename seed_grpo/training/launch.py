@@ -24,6 +24,7 @@ from seed_grpo.errors import RunStopped, SeedGrpoError
 from seed_grpo.runs.names import CONFIG, METRICS, STOP, STOPPED, SUMMARY, TRAIN_LOG
 from seed_grpo.runs.records import read_lines
 from seed_grpo.training.driver import FAILURE_MARK
+from seed_grpo.training.engine import engine_error
 from seed_grpo.training.preflight import check_run, last_step
 from seed_grpo.training.processes import FOLDER, kill, started_by
 
@@ -215,6 +216,8 @@ def _failure(log_path: Path, log_start: int, status: int) -> tuple[str, str]:
     for line in reversed(lines):
         if FAILURE_MARK in line:
             cause, _, remedy = line.split(FAILURE_MARK, 1)[1].partition(" Remedy: ")
+            if "See root cause above" in cause and (found := engine_error(lines)):
+                cause, remedy = f"vLLM does not start: {found}", f"{log_path} has its log."
             return cause, remedy or f"see {log_path}."
     if shutil.disk_usage(log_path.parent).free < 1 << 20:
         return f"The disk of {log_path.parent} is full.", "free some space, and start the run again to go on."

@@ -10,6 +10,7 @@ from seed_grpo.data import validate_parquet
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.runs.names import CONFIG, METRICS
 from seed_grpo.runs.records import read_lines
+from seed_grpo.training.engine import check_engine
 from seed_grpo.training.prompts import check_prompts
 from seed_grpo.verl_plugin.checks import check_group_size
 from seed_grpo.verl_plugin.names import COLUMN_STORAGE, ESTIMATOR, TRAINER_MODES
@@ -46,6 +47,7 @@ def check_run(config: DictConfig) -> None:
     """
     check_method(config)
     check_model(config.actor_rollout_ref.model.path)
+    check_engine(config)
     files = data_files(config, "train_files") + data_files(config, "val_files")
     for path in files:
         validate_parquet(path)

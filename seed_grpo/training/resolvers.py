@@ -22,7 +22,7 @@ def register_resolvers() -> None:
 
     for resolver in (
         package_folder, reward_workers, torch_threads, minibatch_prompts, pass_through, attention_implementation,
-        flash_attention,
+        flash_attention, sum_of,
     ):  # fmt: skip
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
 
@@ -59,6 +59,11 @@ def minibatch_prompts(responses: int, group_size: int, prompts: int) -> int:
         )
     most = max(responses // group_size, 1)
     return max(divisor for divisor in range(1, min(most, prompts) + 1) if prompts % divisor == 0)
+
+
+def sum_of(*numbers: int) -> int:
+    """The sum of numbers that the configuration holds elsewhere."""
+    return sum(numbers)
 
 
 def pass_through() -> str:

@@ -23,12 +23,17 @@ from seed_grpo.verl_plugin.names import (
     RAFT_PP,
     REWARD_MANAGER,
     TRAINER_MODES,
+    VLLM_ROLLOUT,
 )
 
 if os.environ.get("VERL_PLATFORM") == CPU_PLATFORM:
     # By default Python looks for garbage every 700 new objects. That is a fifth of the time that importing verl takes,
     # and a tenth of a step, in which TransferQueue builds one object per row and field.
     gc.set_threshold(100_000, 20, 100)
+
+    from seed_grpo.verl_plugin.cpu.vllm_name import answer_to_vllm
+
+    answer_to_vllm()
 
 
 @when_imported("verl.plugin.platform.platform_manager")
@@ -63,13 +68,20 @@ def _register_rollout_server(module: ModuleType) -> None:
 
         return HFReplica
 
+    def load_vllm() -> type:
+        from seed_grpo.verl_plugin.vllm_groups import GroupReplica
+
+        return GroupReplica
+
     module.RolloutReplicaRegistry.register(HF_ROLLOUT, load)
+    module.RolloutReplicaRegistry.register(VLLM_ROLLOUT, load_vllm)
 
 
 @when_imported("verl.workers.rollout.base")
 def _register_rollout_adapter(module: ModuleType) -> None:
     # verl has a registration function for servers, but only a table for their adapters.
     module._ROLLOUT_REGISTRY[(HF_ROLLOUT, "async")] = "seed_grpo.verl_plugin.cpu.hf_rollout.HFServerAdapter"
+    module._ROLLOUT_REGISTRY[(VLLM_ROLLOUT, "async")] = "seed_grpo.verl_plugin.weight_sync.VLLMServerAdapter"
 
 
 @when_imported("verl.workers.engine")

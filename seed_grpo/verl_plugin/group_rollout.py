@@ -21,7 +21,6 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-import ray
 import transfer_queue as tq
 from omegaconf import DictConfig
 from tensordict import TensorDict
@@ -32,10 +31,12 @@ from verl.workers.config import HFModelConfig
 
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.meaning.protocol import Sample
+from seed_grpo.verl_plugin.batch_servers import find_servers, shares_of
 from seed_grpo.verl_plugin.batches import problem_of
 from seed_grpo.verl_plugin.failures import RolloutFailures
 from seed_grpo.verl_plugin.graded import Graded
-from seed_grpo.verl_plugin.names import HF_ROLLOUT, REWARD_MANAGER
+from seed_grpo.verl_plugin.names import REWARD_MANAGER, VLLM_ROLLOUT
+from seed_grpo.verl_plugin.request_seeds import request_seed
 from seed_grpo.verl_plugin.reward import SeedGrpoRewardManager, gold_answer, reward_info
 from seed_grpo.verl_plugin.trajectories import Response, as_tensordict, plain, prompt_rows, tag_of, trajectory
 
@@ -79,7 +80,7 @@ class GroupRolloutManager:
         self._reward = SeedGrpoRewardManager(config, model.tokenizer)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="group-rollout", daemon=True).start()
-        self._servers = self._find_servers()
+        self._servers = find_servers(config)
         self._processor_kwargs = dict(config.data.get("mm_processor_kwargs") or {})
         self.stores_old_log_probs: bool = bypasses_old_log_probs(config)
         self.keep_texts = False
@@ -136,15 +137,6 @@ class GroupRolloutManager:
         self._running.add(running)
         running.add_done_callback(self._running.discard)
 
-    def _find_servers(self) -> list[Any]:
-        """The servers that take whole batches; none if rollouts go through verl's client, response by response."""
-        if self._rollout.name != HF_ROLLOUT or self._config.trainer.v1.trainer_mode != "seed_grpo_sync":
-            return []
-        from seed_grpo.verl_plugin.cpu.hf_server import server_name
-
-        replicas = self._config.trainer.nnodes * self._config.trainer.n_gpus_per_node
-        return [ray.get_actor(server_name(rank)) for rank in range(replicas)]
-
     # ---- a batch ----------------------------------------------------------------------------------------------------
 
     async def _run(self, rows: list[dict[str, Any]], n: int, sampling: dict[str, Any], partition: str) -> None:
@@ -154,9 +146,7 @@ class GroupRolloutManager:
                 *[self._finish([row], n, partition, self._by_response(row, n, sampling)) for row in rows]
             )
             return
-        # A share is what a server decodes at once: while it decodes the next share, the last one is stored.
-        size = min(-(-len(rows) // len(self._servers)), max(self._rollout.max_num_seqs // n, 1))
-        shares = [rows[start : start + size] for start in range(0, len(rows), size)]
+        shares = shares_of(rows, n, len(self._servers), self._rollout)
         generations = [
             asyncio.ensure_future(self._by_batch(server, share, n, sampling))
             for server, share in zip(itertools.cycle(self._servers), shares)
@@ -185,6 +175,9 @@ class GroupRolloutManager:
         self, server: Any, rows: list[dict[str, Any]], n: int, sampling: dict[str, Any]
     ) -> list[Outcome]:
         prompts = [self._prompt_ids(row) for row in rows]
+        if self._rollout.name == VLLM_ROLLOUT:
+            requests = [self._request_of(row, session) for row in rows for session in range(n)]
+            return await server.generate_batch.remote(prompts, sampling, n, requests)
         start = time.perf_counter()
         responses = await server.generate_batch.remote(prompts, sampling, n)
         seconds = time.perf_counter() - start
@@ -192,17 +185,17 @@ class GroupRolloutManager:
 
     async def _by_response(self, row: dict[str, Any], n: int, sampling: dict[str, Any]) -> list[Outcome]:
         """The group as n requests at once: vLLM computes their common prompt once (its prefix cache)."""
-        return await asyncio.gather(*[self._request(row, sampling) for _ in range(n)], return_exceptions=True)
+        return await asyncio.gather(
+            *[self._request(row, sampling, session) for session in range(n)], return_exceptions=True
+        )
 
-    async def _request(self, row: dict[str, Any], sampling: dict[str, Any]) -> Response:
+    async def _request(self, row: dict[str, Any], sampling: dict[str, Any], session: int) -> Response:
         """One response, asked for as verl's single-turn agent asks."""
-        priority = int(row.get("priority", 0))
+        request = self._request_of(row, session)
+        own = {"seed": request.pop("seed")} if "seed" in request else {}
         start = time.perf_counter()
         output = await self._client.generate(
-            request_id=f"det-{priority}" if self._rollout.full_determinism else uuid4().hex,
-            prompt_ids=self._prompt_ids(row),
-            sampling_params=sampling,
-            priority=priority,
+            prompt_ids=self._prompt_ids(row), sampling_params={**sampling, **own}, **request
         )
         return Response(
             output.token_ids,
@@ -211,6 +204,14 @@ class GroupRolloutManager:
             seconds=time.perf_counter() - start,
             num_preempted=-1 if output.num_preempted is None else output.num_preempted,
         )
+
+    def _request_of(self, row: dict[str, Any], session: int) -> dict[str, Any]:
+        """What a request has of its own: its name and priority, and a seed if the run is to be deterministic."""
+        request: dict[str, Any] = {"request_id": uuid4().hex, "priority": int(row.get("priority", 0))}
+        if self._rollout.full_determinism:
+            seed = request_seed(self._rollout.seed, row["global_steps"], self._prompt_ids(row), session)
+            request |= {"request_id": f"det-{seed}", "seed": seed}
+        return request
 
     def _prompt_ids(self, row: dict[str, Any]) -> list[int]:
         if "prompt_ids" not in row:

@@ -13,5 +13,7 @@ TRAINER_MODES = {
 REWARD_MANAGER = "seed_grpo"
 CPU_PLATFORM = "cpu"
 HF_ROLLOUT = "hf"
+VLLM_ROLLOUT = "vllm"
+"""verl's own rollout, whose replicas and adapters the plugin extends."""
 COLUMN_STORAGE = "SeedGrpoColumns"
 """Our storage backend of TransferQueue, in `transfer_queue.backend.storage_backend`."""

@@ -27,6 +27,7 @@ from seed_grpo.runs.records import RunRecords
 from seed_grpo.settings import Settings
 from seed_grpo.verl_plugin.batches import real_final_rows, uid_of, weight_of_rows
 from seed_grpo.verl_plugin.checks import check_group_size
+from seed_grpo.verl_plugin.engine_health import living_engines
 from seed_grpo.verl_plugin.estimator import BatchWeights, batch_weights
 from seed_grpo.verl_plugin.graded import Graded, GradedReader, response_log_probs
 from seed_grpo.verl_plugin.runtime import RuntimeSettings
@@ -103,8 +104,10 @@ class SeedGrpoMixin(PPOTrainer):
         self.agent_loop_manager = agent_loop_manager
         if self.group_rollout:
             self.group_rollout.keep_texts = self.meaning.needs_text
+        rollout = self.config.actor_rollout_ref.rollout.name
         try:
-            super().fit(agent_loop_manager)
+            with living_engines(rollout, lambda: self.llm_server_manager.get_replicas()):
+                super().fit(agent_loop_manager)
         finally:
             if self.group_rollout:
                 self.group_rollout.stop()

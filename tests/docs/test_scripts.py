@@ -17,7 +17,15 @@ from seed_grpo.runs.records import read_lines
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = [
     path
-    for pattern in ("examples/*.sh", "examples/slurm/*", "recipe/**/*.sh", "requirements/*.sh", "tests/*.sh", ".ci/run")
+    for pattern in (
+        "examples/*.sh",
+        "examples/slurm/*",
+        "recipe/**/*.sh",
+        "requirements/*.sh",
+        "tests/*.sh",
+        "tests/vllm/*.sh",
+        ".ci/run",
+    )
     for path in sorted(ROOT.glob(pattern))
 ]
 RUNS = sorted(path for path in (ROOT / "examples").glob("*_*.sh"))

@@ -271,7 +271,7 @@ class TestMisuse:
         try:
             import vllm  # noqa: F401
         except ImportError:
-            with pytest.raises(SeedGrpoError, match="vllm, which is not installed"):
+            with pytest.raises(SeedGrpoError, match="needs vLLM, which does not load here"):
                 run(model, sums, tmp_path, "--backend", "vllm")
         else:
             pytest.skip("vllm is installed here")

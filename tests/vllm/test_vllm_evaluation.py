@@ -1,0 +1,144 @@
+"""`seed-grpo eval` on vLLM: its offline engine, and `vllm serve` behind the backend openai."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from seed_grpo.cli import app
+from seed_grpo.data.prepare import Options, plan, prepare
+from seed_grpo.data.registry import BENCHMARKS
+from seed_grpo.data.templates import get_template
+from seed_grpo.evaluation.backends import Request, Sampling
+from seed_grpo.evaluation.backends.hf import HFBackend
+from seed_grpo.evaluation.backends.openai import OpenAIBackend
+
+RESPONSE = " two </think> <answer> \\boxed{7} </answer> and on and on"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model that answers whatever it is asked with a response in the tags of the template r1, and goes on."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from seed_grpo.quickstart.model import build_model
+
+    folder = tmp_path_factory.mktemp("model")
+    build_model(folder, layers=1)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    network = AutoModelForCausalLM.from_pretrained(folder)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    response = torch.tensor([tokenizer.encode(RESPONSE)] * 8)
+    torch.manual_seed(0)
+    for step in range(300):
+        prompt = torch.randint(32, 126, (8, 4 + step % 30))
+        ids = torch.cat([prompt, response], dim=1)
+        logits = network(input_ids=ids).logits[:, prompt.shape[1] - 1 : -1]
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), response.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    network.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`vllm serve` on the model: the address of its API. It starts while other tests run."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log_path = tmp_path_factory.mktemp("serve") / "log"
+    with open(log_path, "w") as log:
+        server = subprocess.Popen(
+            [Path(sys.executable).with_name("vllm"), "serve", model, "--port", str(port), "--enforce-eager",
+             "--dtype", "float32", "--max-model-len", "2048", "--kv-cache-memory-bytes", str(1 << 29)],
+            stdout=log, stderr=log, env={**os.environ, "VLLM_CPU_OMP_THREADS_BIND": "nobind"},
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 300
+        while True:
+            try:
+                if httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200:
+                    break
+            except httpx.HTTPError:
+                pass
+            assert server.poll() is None, log_path.read_text()[-3000:]
+            assert time.monotonic() < deadline, log_path.read_text()[-3000:]
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def evaluate(model: Path, data: Path, out: Path, backend: str) -> dict[str, list[dict[str, Any]]]:
+    """Three problems of each benchmark, greedy and two samples: the responses by benchmark."""
+    done = CliRunner().invoke(
+        app,
+        ["eval", "--model", str(model), "--data", str(data), "--out", str(out), "--backend", backend,
+         "--benchmarks", ",".join(BENCHMARKS), "--limit", "3", "--k", "2", "--max-tokens", "60",
+         "--max-model-len", "4096", "--device", "cpu"],
+    )  # fmt: skip
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in (out / "responses.jsonl").read_text().splitlines():
+        response = json.loads(line)
+        found.setdefault(response["benchmark"], []).append(response)
+    return found
+
+
+def test_the_five_real_files_with_the_r1_template(model: Path, shared_data: Path, tmp_path: Path) -> None:
+    prepare(plan(list(BENCHMARKS), [str(shared_data)]), tmp_path / "data", Options(get_template("r1")))
+    theirs = evaluate(model, tmp_path / "data", tmp_path / "vllm", "vllm")
+    ours = evaluate(model, tmp_path / "data", tmp_path / "hf", "hf")
+    assert list(theirs) == list(ours) == list(BENCHMARKS)
+    results = json.loads((tmp_path / "vllm" / "results.json").read_text())
+    assert results["backend"]["dtype"] == "float32"
+    stopped = 0
+    for name in BENCHMARKS:
+        assert len(theirs[name]) == 3 * 3
+        greedy = [[each["text"] for each in found[name] if each["sample"] == "greedy"] for found in (theirs, ours)]
+        assert greedy[0] == greedy[1], name
+        for response in theirs[name]:
+            if "</answer>" in response["text"]:
+                stopped += 1
+                assert response["text"].endswith("</answer>"), "the stop string ends the response and belongs to it"
+                assert not response["truncated"]
+    assert stopped > len(BENCHMARKS), "no response reached a stop string: the test shows nothing"
+
+
+def test_vllm_serve_behind_the_backend_openai(model: Path, served: str) -> None:
+    requests = [Request(f"{a}+{a}=", a) for a in range(6)]
+    sampling = Sampling(60, 0.0, stop=("</answer>",))
+    theirs = dict(OpenAIBackend(served, str(model), concurrency=4, timeout=120).complete(requests, sampling))
+    ours = dict(HFBackend(str(model), device="cpu").complete(requests, sampling))
+    assert {i: theirs[i].text for i in theirs} == {i: ours[i].text for i in ours}
+    assert [each.truncated for each in theirs.values()] == [each.truncated for each in ours.values()]
+
+
+def test_its_samples_depend_on_their_seeds(model: Path, served: str) -> None:
+    backend = OpenAIBackend(served, str(model), concurrency=4, timeout=120)
+
+    def texts(seeds: list[int]) -> list[str]:
+        found = dict(backend.complete([Request("12+30=", seed) for seed in seeds], Sampling(20, 1.5)))
+        return [found[i].text for i in range(len(seeds))]
+
+    first = texts([1, 2, 3, 4])
+    assert first == texts([1, 2, 3, 4])
+    assert len(set(first)) > 1
+    assert len(set(texts([5, 5, 5]))) == 1
