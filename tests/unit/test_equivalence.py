@@ -151,6 +151,18 @@ x\ne 3 ~ 3\neq x
 8\pi\text{ cm}^2 ~ \pi \cdot 8\text{ cm}^2
 2\sqrt{3}\text{ cm} ~ \sqrt{12}\text{ cm}
 \frac{d M}{d t}=3 ~ \frac{dM}{dt} = 3
+\sum_{k=1}^{10}k ~ 55 ~ \sum_{n=1}^{10} n
+\sum_{k=1}^{n}k ~ \frac{n(n+1)}{2}
+\sum_{n=1}^{\infty}\frac{1}{n^2} ~ \frac{\pi^2}{6}
+\prod_{k=1}^{5}k ~ 5!
+\int_0^1 x^2\,dx ~ \frac13
+\int_0^{\infty}e^{-x}dx ~ 1
+\lim_{x\to 0}\frac{\sin x}{x} ~ 1
+\lim_{n\to\infty}\left(1+\frac1n\right)^n ~ e
+x^2<4 ~ -2<x<2 ~ x\in(-2,2)
+\{x \mid x^2-3x+2\ge0\} ~ (-\infty,1]\cup[2,\infty)
+\frac{x-1}{x+2}>0 ~ x<-2 \text{ or } x>1
+x^2\le 9 \text{ and } x>0 ~ 0<x\le3
 \gcd(12,18) ~ 6 ~ \operatorname{gcd}(18, 12) ~ gcd(12,18) ~ \gcd(30, 18, 24)
 \operatorname{lcm}(4,6) ~ 12 ~ \text{lcm}(4,6) ~ \mathrm{lcm}(12,4)
 \max(1,\sqrt2) ~ \sqrt2 ~ \max\{\sqrt2,1\} ~ -\min(-1,-\sqrt2)
@@ -220,6 +232,10 @@ dM/dt ~ \frac{dM}{dt}
 \mathbb{R} ~ \mathbb{Q} ~ R
 \infty ~ -\infty
 \sum_{n=1}^{10} n ~ \sum_{n=1}^{11} n
+\int_0^1 x\,dx ~ \int_0^2 x\,dx ~ \int_0^1 x^2\,dx
+\int_0^{2\pi}\sin t\,dt=0 ~ 0=0 ~ \int_0^{\pi}\cos t\,dt=0
+x^2<4 ~ x^2\le4 ~ x^2>4 ~ x^2<5
+\lim_{x\to0}x ~ \lim_{x\to1}x
 \{x \mid x>3\} ~ \{x \mid x>4\}
 1{,}080 ~ 1080.5 ~ 10{,}80
 \hat{x} ~ x ~ \vec{x}
@@ -477,7 +493,7 @@ def test_hostile_answers_have_keys_at_once(
     import time
 
     monkeypatch.chdir(tmp_path)
-    shared_keyer().warm_up()
+    shared_keyer().keys([r"\sqrt2", r"\sum_{k=1}^{9}k"], "symbolic")  # both kinds of worker run
     start = time.monotonic()
     first, again = shared_keyer().keys([answer, answer], level)
     assert time.monotonic() - start < 0.8  # the budget of 0.5 s and 0.3 s
@@ -524,6 +540,43 @@ def test_a_time_out_falls_back_to_the_spelling(monkeypatch: pytest.MonkeyPatch) 
     assert keyer.keys(answers, "symbolic") == keyer.keys(answers, "normalized")
     assert keyer.take_counts()["timeouts"] == 2
     keyer.close()
+
+
+def test_sympy_is_loaded_when_it_is_needed_and_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyer = AnswerKeyer()
+    keyer.keys([r"\sqrt8", "x>3", r"\frac{x}{2}"], "symbolic")
+    assert keyer._algebra.process_ids() == []
+    total, value = keyer.keys([r"\sum_{k=1}^{10}k", "55"], "symbolic")
+    assert total == value
+    assert len(keyer._algebra.process_ids()) == 1
+    keyer.close()
+    monkeypatch.setenv("SEED_GRPO_SYMPY", "0")
+    for without in (AnswerKeyer(), AnswerKeyer(algebra=False)):
+        total, value = without.keys([r"\sum_{k=1}^{10}k", "55"], "symbolic")
+        assert total == r"m:\sum_{k=1}^{10}k" != value
+        assert without.take_counts()["guarded"] == 1
+        without.close()
+
+
+ALGEBRA_HOSTILE = [
+    r"\int_0^1 x^x\sin(e^{x^2})dx", r"\sum_{n=1}^{10^9}\frac{1}{n}", r"\prod_{n=1}^{10^7} n",
+    r"\sum_{n=1}^{10^{10^{10}}} n!",
+    r"\lim_{x\to\infty}x^{x^{x^x}}", r"\sum_{k=1}^{n}\binom{10^9}{k}", r"x^{1000}+x^{999}<7",
+    r"\sum_{k=1}^{200}k^{k^k}",
+    r"\int_0^1\int_0^1\int_0^1 xyz\,dx\,dy\,dz", r"\sum_{a=1}^{99}\sum_{b=1}^{99}\sum_{c=1}^{99}abc", "\\sum" * 100,
+    r"\int_0^1\frac{dx}{x^7+x+1}", r"\lim_{x\to0}\frac{\sin(\tan x)-\tan(\sin x)}{x^7}", r"9^{9^9}x^2<4",
+    r"\prod_{k=1}^{299}(x+k)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", ALGEBRA_HOSTILE)
+def test_hostile_algebra_is_bounded(answer: str) -> None:
+    import time
+
+    shared_keyer().keys([r"\sqrt2", r"\sum_{k=1}^{9}k"], "symbolic")
+    start = time.monotonic()
+    assert isinstance(shared_keyer().keys([answer], "symbolic")[0], str)
+    assert time.monotonic() - start < 1.3  # twice the budget of 0.5 s, and the kill
 
 
 def test_long_answers_take_no_room_in_the_cache() -> None:

@@ -67,22 +67,25 @@ def read_expression(tokens: list[str]) -> Node:
     Raises:
         Unreadable: it is none that can be read for certain.
     """
-    if not tokens or len(tokens) > MAX_TOKENS:
-        raise Unreadable
-    reader = _Reader(tokens)
-    tree = reader.sum(0)
-    if reader.index != len(tokens):
-        raise Unreadable
-    return tree
+    return ExpressionReader(tokens).whole()
 
 
-class _Reader:
+class ExpressionReader:
     """Recursive descent over tokens; `index` is the next one."""
 
     def __init__(self, tokens: list[str]) -> None:
         self.tokens = tokens
         self.index = 0
         self.bars = 0
+
+    def whole(self) -> Node:
+        """The tree of all tokens."""
+        if not self.tokens or len(self.tokens) > MAX_TOKENS:
+            raise Unreadable
+        tree = self.sum(0)
+        if self.index != len(self.tokens):
+            raise Unreadable
+        return tree
 
     def peek(self, ahead: int = 0) -> str:
         index = self.index + ahead

@@ -6,7 +6,7 @@ from typing import Any
 
 from seed_grpo.meaning.equivalence import evaluate
 from seed_grpo.meaning.equivalence.brackets import encloses, split, trim
-from seed_grpo.meaning.equivalence.expression import Unreadable, negative, node, read_expression
+from seed_grpo.meaning.equivalence.expression import Node, Unreadable, negative, node, read_expression
 from seed_grpo.meaning.equivalence.latex import join
 from seed_grpo.meaning.equivalence.realsets import EVERYTHING, RealSet, between, complement, end, intersection, union
 from seed_grpo.meaning.equivalence.solve import solution_set
@@ -15,11 +15,28 @@ RELATIONS = frozenset(
     "= < > \\le \\ge \\ne \\in \\notin \\approx \\equiv \\sim \\subset \\subseteq \\rightarrow".split()
 )
 INEQUALITIES = frozenset(("<", ">", "\\le", "\\ge", "\\ne"))
+OPERATORS = frozenset(("\\sum", "\\prod", "\\int", "\\lim"))
 MIRRORED = {"<": ">", "\\le": "\\ge", ">": "<", "\\ge": "\\le", "\\ne": "\\ne", "=": "="}
 
 
 class SetReader:
     """The part of the reader of shapes that reads sets of real numbers."""
+
+    algebra: bool
+    """Whether a computer algebra system could read more."""
+
+    def read(self, tokens: list[str]) -> Node:
+        """The tree of an expression."""
+        if not OPERATORS.isdisjoint(tokens):
+            self.algebra = True
+        return read_expression(tokens)
+
+    def numbers_that_solve(self, difference: Node, operator: str) -> RealSet | None:
+        """The solutions of an inequality of one symbol; None if they are not found."""
+        numbers = solution_set(difference, operator)
+        if numbers is None:
+            self.algebra = True
+        return numbers
 
     def count_leaf(self) -> None:
         """Count an expression that is evaluated."""
@@ -97,13 +114,13 @@ class SetReader:
             infinite = _infinite(left, operator, right)
             if infinite is not None:
                 return infinite
-            difference = node("add", read_expression(left), negative(read_expression(right)))
+            difference = node("add", self.read(left), negative(self.read(right)))
         except Unreadable:
             return None
         if len(difference.symbols) != 1:
             return None
         self.count_leaf()
-        numbers = solution_set(difference, operator)
+        numbers = self.numbers_that_solve(difference, operator)
         return None if numbers is None else (next(iter(difference.symbols)), numbers)
 
     def numbers_of(self, tokens: list[str], depth: int = 0) -> RealSet | None:

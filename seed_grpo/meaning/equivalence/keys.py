@@ -20,6 +20,7 @@ LEVELS = ("exact", "normalized", "symbolic")
 NO_ANSWER_RULES = ("singleton", "shared", "drop")
 CACHE_SIZE = 100_000
 MAX_CACHED_CHARACTERS = 2000
+ALGEBRA_VARIABLE = "SEED_GRPO_SYMPY"
 MAX_SYMBOLIC_CHARACTERS = 600
 """A longer answer is not handed to a worker: it is compared by its spelling."""
 
@@ -34,13 +35,20 @@ class AnswerKeyer:
         workers: sandbox processes at most.
         budget_seconds: time for one answer; past it the answer is compared by its spelling.
         memory_bytes: memory of each worker.
+        algebra: whether sympy reads what the reader of answers cannot (sums, integrals, limits, inequalities that are
+            not linear), in a worker of its own that starts when it is first needed. By default it does, unless the
+            environment variable `SEED_GRPO_SYMPY` is 0.
     """
 
-    def __init__(self, *, workers: int = 2, budget_seconds: float = 0.5, memory_bytes: int = 1 << 29) -> None:
-        self._sandbox = Sandbox(
-            "seed_grpo.meaning.equivalence.symbolic:symbolic_key",
-            workers=workers, soft_seconds=budget_seconds, memory_bytes=memory_bytes,
-        )  # fmt: skip
+    def __init__(
+        self, *, workers: int = 2, budget_seconds: float = 0.5, memory_bytes: int = 1 << 29, algebra: bool | None = None
+    ) -> None:
+        equivalence = "seed_grpo.meaning.equivalence"
+        self._sandbox, self._algebra = (
+            Sandbox(f"{equivalence}.{function}", workers=count, soft_seconds=budget_seconds, memory_bytes=memory_bytes)
+            for function, count in (("symbolic:first_key", workers), ("algebra:algebraic_key", 1))
+        )
+        self._uses_algebra = os.environ.get(ALGEBRA_VARIABLE, "1") != "0" if algebra is None else algebra
         self._cache: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._lock = threading.Lock()
         self._counts = {"timeouts": 0, "guarded": 0}
@@ -82,6 +90,7 @@ class AnswerKeyer:
     def close(self) -> None:
         """End the sandbox's processes. The keyer is of no further use at the level `symbolic`."""
         self._sandbox.close()
+        self._algebra.close()
 
     def _normalized(self, answer: str) -> str:
         key = self._cached("normalized", answer)
@@ -105,14 +114,31 @@ class AnswerKeyer:
                 keys[key] = self._remember("symbolic", key, key)
             else:
                 wanted.append(key)
-        for key, outcome in zip(wanted, self._sandbox.evaluate(wanted), strict=True):
-            found, spelled = outcome.value or (key, True)  # nothing after a time-out, or a fault of ours
-            if outcome.timed_out:
+        outcomes = self._evaluated(wanted)
+        for key in wanted:
+            found, spelled, timed_out = outcomes[key]
+            if timed_out:
                 self._fall_back("timeouts")
             elif spelled:
                 self._fall_back("guarded")
             keys[key] = self._remember("symbolic", key, found)
         return keys
+
+    def _evaluated(self, wanted: list[str]) -> dict[str, tuple[str, bool, bool]]:
+        """For each normalized key: the symbolic one, whether a part is its spelling, whether time ran out."""
+        found: dict[str, tuple[str, bool, bool]] = {}
+        more: list[str] = []
+        for key, outcome in zip(wanted, self._sandbox.evaluate(wanted), strict=True):
+            symbolic, spelled, algebra = outcome.value or (key, True, False)  # nothing after a time-out, or a fault
+            found[key] = symbolic, spelled, outcome.timed_out
+            if algebra and self._uses_algebra:
+                more.append(key)
+        for key, outcome in zip(more, self._algebra.evaluate(more), strict=True):
+            if outcome.value is not None:
+                found[key] = (*outcome.value[:2], False)
+            else:
+                found[key] = (*found[key][:2], outcome.timed_out)
+        return found
 
     def _cached(self, level: str, text: str) -> str | None:
         with self._lock:

@@ -19,8 +19,15 @@ from typing import Any, TypeAlias
 
 from seed_grpo.meaning.equivalence import evaluate
 from seed_grpo.meaning.equivalence.brackets import split
-from seed_grpo.meaning.equivalence.expression import Node, Unreadable, negative, node, read_expression, renamed
-from seed_grpo.meaning.equivalence.inequalities import INEQUALITIES, MIRRORED, RELATIONS, SetReader, name_of_side
+from seed_grpo.meaning.equivalence.expression import Node, Unreadable, negative, node, renamed
+from seed_grpo.meaning.equivalence.inequalities import (
+    INEQUALITIES,
+    MIRRORED,
+    OPERATORS,
+    RELATIONS,
+    SetReader,
+    name_of_side,
+)
 from seed_grpo.meaning.equivalence.labels import is_label
 from seed_grpo.meaning.equivalence.latex import join
 from seed_grpo.meaning.equivalence.names import in_usual_order
@@ -129,7 +136,7 @@ class RelationReader(SetReader):
                 return self._value_of(name, side, self.answer(other, depth + 1))  # x = 45°
         if not any(token in ("\\pm", "\\mp", ",", "\\begin") for token in (*left, *right)):
             try:
-                key = self._of_expressions(read_expression(left), read_expression(right), left, right)
+                key = self._of_expressions(self.read(left), self.read(right), left, right)
             except Unreadable:
                 key = None
             if key is not None:
@@ -147,7 +154,7 @@ class RelationReader(SetReader):
         self.count_leaf()
         if not left.symbols and not right.symbols:
             keys = [evaluate.value_key(left), evaluate.value_key(right)]
-            sides = sorted((structure(left), structure(right)))
+            sides = sorted((_structure(left, left_tokens), _structure(right, right_tokens)))
             return ["chain", keys[0], sides] if keys[0] == keys[1] else ["relation", ["="], *sides]
         for side, tokens, other in ((left, left_tokens, right), (right, right_tokens, left)):
             if side.kind != "symbol" and not other.symbols and is_label(tokens):
@@ -159,7 +166,8 @@ class RelationReader(SetReader):
         if defined is not None:
             return defined
         if _always_zero(difference):
-            return ["chain", evaluate.value_key(left), sorted((structure(left), structure(right)))]
+            sides = sorted((_structure(left, left_tokens), _structure(right, right_tokens)))
+            return ["chain", evaluate.value_key(left), sides]
         solutions = [
             [name, solution] for name in sorted(difference.symbols) if (solution := solve(difference, name)) is not None
         ]
@@ -178,7 +186,7 @@ class RelationReader(SetReader):
     def _written(self, side: list[str]) -> str:
         """How a side is written, apart from order and spelling."""
         try:
-            return structure(read_expression(side))
+            return _structure(self.read(side), side)
         except Unreadable:
             return "m:" + join(side)
 
@@ -209,7 +217,7 @@ class RelationReader(SetReader):
         if operator in ("<", "\\le"):
             left, operator, right = right, MIRRORED[operator], left
         try:
-            difference = node("add", read_expression(left), negative(read_expression(right)))
+            difference = node("add", self.read(left), negative(self.read(right)))
             if not difference.symbols or len(difference.symbols) > MAX_SYMBOLS:
                 return None
             self.count_leaf()
@@ -240,6 +248,11 @@ def _named(name: str, value: Key) -> Key:
         if len(names) == len(value) - 1 and in_usual_order(names):
             return ["list", *sort_keys([["named", *pair] for pair in zip(names, value[1:], strict=True)])]
     return ["named", name, value]
+
+
+def _structure(tree: Node, tokens: list[str]) -> str:
+    """How a side is written; a sum, an integral or a limit as it stands, since its tree is what came of it."""
+    return structure(tree) if OPERATORS.isdisjoint(tokens) else "m:" + join(tokens)
 
 
 def _definition(left: Node, right: Node) -> Key | None:

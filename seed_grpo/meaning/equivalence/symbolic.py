@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import itertools
 import json
+from typing import TypeAlias
 
 from seed_grpo.meaning.equivalence import evaluate
 from seed_grpo.meaning.equivalence.brackets import encloses, split, trim
 from seed_grpo.meaning.equivalence.conditions import split_conditions
-from seed_grpo.meaning.equivalence.expression import Unreadable, read_expression
+from seed_grpo.meaning.equivalence.expression import Unreadable
 from seed_grpo.meaning.equivalence.inequalities import RELATIONS
 from seed_grpo.meaning.equivalence.latex import is_text, join, split_tokens
 from seed_grpo.meaning.equivalence.matrices import ENVIRONMENTS, read_matrix
@@ -46,28 +47,43 @@ _CONSTANTS = {
 }  # fmt: skip
 
 
+Outcome: TypeAlias = tuple[str, bool, bool]
+"""A key, whether a part of it is compared by its spelling, whether a computer algebra system could read more."""
+
+
 class TooComplicated(Exception):
     """It nests too deeply, or has too many parts, to be an answer."""
 
 
 def symbolic_key(normalized: str) -> tuple[str, bool]:
     """The symbolic key for a normalized one; and whether a part of it had to be compared by its spelling."""
+    key, spelled, _ = first_key(normalized)
+    return key, spelled
+
+
+def first_key(normalized: str) -> Outcome:
+    """As `symbolic_key`; and whether a computer algebra system could read more."""
+    return read_normalized(normalized, ShapeReader())
+
+
+def read_normalized(normalized: str, reader: ShapeReader) -> Outcome:
+    """The key of a normalized one, by a reader of shapes."""
     if normalized.startswith(("u:", "w:", "c:")):
         unit, value = normalized.split("|", 1)
-        inner, spelled = symbolic_key(value)
-        return f"{unit}|{inner}", spelled
+        inner, spelled, algebra = read_normalized(value, reader)
+        return f"{unit}|{inner}", spelled, algebra
     if not normalized.startswith("m:"):
-        return normalized, False
+        return normalized, False, False
     if len(normalized) == 3 and normalized[2].isupper():
-        return normalized, False  # a single capital letter is a choice
+        return normalized, False, False  # a single capital letter is a choice
     if len(normalized) > MAX_CHARACTERS:
-        return normalized, True
-    reader = ShapeReader()
+        return normalized, True, False
     try:
         key = reader.whole(split_tokens(normalized[2:]))
     except (TooComplicated, RecursionError):
-        return normalized, True
-    return (key if isinstance(key, str) else "s:" + json.dumps(key, separators=(",", ":"))), reader.spelled
+        return normalized, True, False
+    text = key if isinstance(key, str) else "s:" + json.dumps(key, separators=(",", ":"))
+    return text, reader.spelled, reader.algebra
 
 
 class ShapeReader(RelationReader):
@@ -76,6 +92,7 @@ class ShapeReader(RelationReader):
     def __init__(self) -> None:
         self.leaves = 0
         self.spelled = False
+        self.algebra = False
 
     def whole(self, tokens: list[str]) -> Key:
         """The key of an answer: its body, and the conditions behind it."""
@@ -248,7 +265,7 @@ class ShapeReader(RelationReader):
 
     def _expression(self, tokens: list[str]) -> str:
         try:
-            return evaluate.value_key(read_expression(tokens))
+            return evaluate.value_key(self.read(tokens))
         except Unreadable:
             self.spelled = True
             return "m:" + join(tokens)
