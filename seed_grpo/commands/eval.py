@@ -2,59 +2,103 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seed_grpo.errors import UsageError
+from seed_grpo.evaluation.backends import BACKENDS, BackendOptions, Source
+from seed_grpo.evaluation.backends.dialects import AUTO, DIALECTS
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from seed_grpo.evaluation.run import Watch
 
-    from seed_grpo.evaluation.backends import Backend
-
-BACKENDS = ("hf", "vllm", "openai")
+Model = Annotated[str, typer.Option(help="Model folder, owner/name on the hub, or the name that a server serves.")]
+Data = Annotated[Path, typer.Option(help="Folder that `seed-grpo data prepare` wrote.")]
+Out = Annotated[Path, typer.Option(help="Folder for results.json, responses.jsonl and problems.jsonl.")]
+Benchmarks = Annotated[str, typer.Option(help="Benchmarks, with commas.")]
+BackendName = Annotated[
+    str,
+    typer.Option(
+        "--backend", help=f"{', '.join(BACKENDS)}: transformers, vLLM's offline engine, or a server at --base-url."
+    ),
+]
+K = Annotated[int, typer.Option("--k", help="Samples per problem; 1: only the greedy response.")]
+Limit = Annotated[int | None, typer.Option(help="Only the first N problems of each benchmark.")]
+MaxTokens = Annotated[int, typer.Option(help="Tokens per response at most.")]
+Seed = Annotated[list[int] | None, typer.Option(help="Seed of the samples; repeat for several.  [default: 0]")]
+Temperature = Annotated[float | None, typer.Option(help="Of the samples; the greedy response has none.  [default: 1]")]
+TopP = Annotated[float, typer.Option(help="Nucleus of the samples.")]
+TopK = Annotated[int, typer.Option(help="Tokens that are sampled from; -1: all.")]
+Template = Annotated[
+    str | None,
+    typer.Option(
+        help="qwen_math, r1, none, or model (the model's own chat template).  [default: as in training on the data]"
+    ),
+]
+AnswerTemplate = Annotated[
+    str | None,
+    typer.Option(help="Where a response holds its answer: boxed, answer_tag, gsm8k or phrase.  [default: the data's]"),
+]
+ClusterLevel = Annotated[str, typer.Option(help="When answers are the same: exact, normalized or symbolic.")]
+Tokenizer = Annotated[
+    str | None,
+    typer.Option(help="The model's tokenizer, if --model is not a folder; none: send text (openai).  [default: model]"),
+]
+ChatTemplateKwargs = Annotated[
+    str | None, typer.Option(help="Variables of the model's chat template, as a JSON object.", show_default=False)
+]
+Revision = Annotated[str | None, typer.Option(help="Commit of the model on the hub.")]
+Dtype = Annotated[str, typer.Option(help="Precision of the weights (hf, vllm).")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, or auto (hf).")]
+BatchSize = Annotated[int | None, typer.Option(help="Responses at once (hf: 64, vllm: 512).", min=1)]
+TensorParallel = Annotated[int, typer.Option(help="GPUs that share the model (vllm).")]
+MaxModelLen = Annotated[int | None, typer.Option(help="Longest prompt and response together (vllm).")]
+BaseUrl = Annotated[str | None, typer.Option(help="The server, with /v1 (openai).")]
+ApiKeyEnv = Annotated[str, typer.Option(help="Variable that holds the server's API key (openai).")]
+Dialect = Annotated[
+    str, typer.Option(help=f"Parameters that the server knows: {', '.join([AUTO, *DIALECTS])} (openai).")
+]
+Concurrency = Annotated[int, typer.Option(help="Requests under way at once (openai).")]
+Timeout = Annotated[float, typer.Option(help="Seconds for one request (openai).")]
+Retries = Annotated[int, typer.Option(help="Further attempts at a failed request (openai).")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the first prompt of each benchmark.")]
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(help="Model folder, owner/name on the hub, or the name that a server serves.")],
-    data: Annotated[Path, typer.Option(help="Folder that `seed-grpo data prepare` wrote.")],
-    out: Annotated[Path, typer.Option(help="Folder for results.json, responses.jsonl and problems.jsonl.")],
-    benchmarks: Annotated[
-        str, typer.Option(help="Benchmarks, with commas.")
-    ] = "aime24,amc,math500,minerva,olympiad_bench",
-    backend: Annotated[
-        str, typer.Option(help="hf (transformers), vllm (its offline engine) or openai (a server).")
-    ] = "hf",
-    k: Annotated[int, typer.Option("--k", help="Samples of each problem; 1: only the greedy response.")] = 1,
-    limit: Annotated[int | None, typer.Option(help="Only the first N problems of each benchmark.")] = None,
-    max_tokens: Annotated[int, typer.Option(help="Tokens of a response at most.")] = 3000,
-    seed: Annotated[
-        list[int] | None, typer.Option(help="Seed of the samples; again for several.  [default: 0]")
-    ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="Of the samples; the greedy response has none.  [default: 1]")
-    ] = None,
-    top_p: Annotated[float, typer.Option(help="Nucleus of the samples.")] = 1.0,
-    top_k: Annotated[int, typer.Option(help="Tokens that are sampled from; -1: all.")] = -1,
-    template: Annotated[str | None, typer.Option(help="qwen_math, r1 or none.  [default: the data's]")] = None,
-    cluster_level: Annotated[
-        str, typer.Option(help="When answers are the same: exact, normalized or symbolic.")
-    ] = "symbolic",
-    revision: Annotated[str | None, typer.Option(help="Commit of the model on the hub.")] = None,
-    dtype: Annotated[str, typer.Option(help="Precision of the weights (hf, vllm).")] = "auto",
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto (hf).")] = "auto",
-    batch_size: Annotated[int | None, typer.Option(help="Responses at once (hf: 64, vllm: 512).")] = None,
-    tensor_parallel: Annotated[int, typer.Option(help="GPUs that share the model (vllm).")] = 1,
-    max_model_len: Annotated[int | None, typer.Option(help="Longest prompt and response together (vllm).")] = None,
-    base_url: Annotated[str | None, typer.Option(help="The server, with /v1 (openai).")] = None,
-    api_key_env: Annotated[
-        str, typer.Option(help="Variable that holds the server's API key (openai).")
-    ] = "OPENAI_API_KEY",
-    concurrency: Annotated[int, typer.Option(help="Requests under way at once (openai).")] = 32,
-    timeout: Annotated[float, typer.Option(help="Seconds for one request (openai).")] = 600.0,
-    retries: Annotated[int, typer.Option(help="Further attempts at a failed request (openai).")] = 5,
+    model: Model,
+    data: Data,
+    out: Out,
+    benchmarks: Benchmarks = "aime24,amc,math500,minerva,olympiad_bench",
+    backend: BackendName = "hf",
+    k: K = 1,
+    limit: Limit = None,
+    max_tokens: MaxTokens = 3000,
+    seed: Seed = None,
+    temperature: Temperature = None,
+    top_p: TopP = 1.0,
+    top_k: TopK = -1,
+    template: Template = None,
+    answer_template: AnswerTemplate = None,
+    cluster_level: ClusterLevel = "symbolic",
+    tokenizer: Tokenizer = None,
+    chat_template_kwargs: ChatTemplateKwargs = None,
+    revision: Revision = None,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    tensor_parallel: TensorParallel = 1,
+    max_model_len: MaxModelLen = None,
+    base_url: BaseUrl = None,
+    api_key_env: ApiKeyEnv = "OPENAI_API_KEY",
+    dialect: Dialect = AUTO,
+    concurrency: Concurrency = 32,
+    timeout: Timeout = 600.0,
+    retries: Retries = 5,
+    verbose: Verbose = False,
 ) -> None:
     """Evaluate a model: greedy pass@1 as in the paper, and from k samples avg@k, pass@k, maj@k and semantic entropy.
 
@@ -67,6 +111,61 @@ def evaluate(
 
     Example: seed-grpo eval --model NAME --backend openai --base-url http://localhost:8000/v1 --data data --out out
     """
+    given = dict(locals())  # each option is a field of the object that it belongs to
+    given["chat_template_kwargs"] = _json_object(chat_template_kwargs)
+    _evaluate(given, Source(_pick(BackendOptions, given)), out, verbose)
+
+
+def _evaluate(given: Mapping[str, Any], source: Source, out: Path, verbose: bool) -> None:
+    from rich.console import Console
+
+    from seed_grpo.evaluation.problems import DataOptions, load_benchmarks
+    from seed_grpo.evaluation.run import run_evaluation
+    from seed_grpo.evaluation.settings import Settings
+    from seed_grpo.evaluation.table import results_table
+    from seed_grpo.evaluation.task import Task
+
+    benchmarks = load_benchmarks(_pick(DataOptions, given))
+    seeds = tuple(dict.fromkeys(given["seed"] or [0]))
+    extra = {"limit": given["limit"]}
+    settings = _pick(Settings, {**given, "identity": source.identity(), "seeds": seeds, "extra": extra})
+    with _watching(verbose) as watch:
+        results = run_evaluation(Task(settings, benchmarks), source, out, watch)
+    warnings, console = Console(stderr=True, soft_wrap=True), Console()
+    for warning in results["warnings"]:
+        warnings.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
+    console.print(results_table(results))
+    console.print(
+        f"{out / 'results.json'}; a page with curves: seed-grpo report {out}",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
+
+
+def _pick(kind: type, given: Mapping[str, Any]) -> Any:
+    """An object of a dataclass from the options of the same names."""
+    return kind(**{name: given[name] for name in kind.__dataclass_fields__ if name in given})  # type: ignore[attr-defined]
+
+
+def _json_object(text: str | None) -> dict[str, Any]:
+    import json
+
+    try:
+        content = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise UsageError(
+            f"--chat-template-kwargs is {text!r}, which is not a JSON object.",
+            """give for example '{"enable_thinking": false}'.""",
+        )
+    return content
+
+
+@contextmanager
+def _watching(verbose: bool) -> Iterator[Watch]:
+    """A progress bar on standard error, and the first prompts if they are asked for."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -77,136 +176,21 @@ def evaluate(
         TimeRemainingColumn,
     )
 
-    from seed_grpo.evaluation.fingerprint import model_fingerprint
-    from seed_grpo.evaluation.problems import load_benchmarks
-    from seed_grpo.evaluation.run import Settings
-    from seed_grpo.evaluation.run import evaluate as run
+    from seed_grpo.evaluation.run import Watch
 
-    if backend not in BACKENDS:
-        raise UsageError(f"Unknown backend {backend!r}.", f"choose one of {', '.join(BACKENDS)}.")
-    if limit is not None and limit < 1:
-        raise UsageError(f"limit is {limit}.", "give --limit 1 or more.")
-    names = [name.strip() for name in benchmarks.split(",") if name.strip()]
-    if not names:
-        raise UsageError("No benchmark is named.", "give --benchmarks aime24,amc or so.")
-    loaded = load_benchmarks(data, names, template, limit)
-    settings = Settings(
-        identity={
-            "model": model,
-            "revision": revision,
-            "fingerprint": None if backend == "openai" else model_fingerprint(model),
-            "backend": backend,
-            "dtype": dtype,
-        },
-        max_tokens=max_tokens,
-        k=k,
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        seeds=tuple(dict.fromkeys(seed or [0])),
-        cluster_level=cluster_level,
-        extra={"limit": limit},
-    )
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+               TimeRemainingColumn())  # fmt: skip
+    console = Console(stderr=True)
+    with Progress(*columns, console=console) as bar:
+        row = bar.add_task("", total=None)
 
-    def make_backend() -> Backend:
-        if backend == "hf":
-            from seed_grpo.evaluation.backends.hf import HFBackend
+        def progress(have: int, wanted: int, what: str) -> None:
+            bar.update(row, completed=have, total=wanted, description=what)
 
-            return HFBackend(model, revision=revision, dtype=dtype, device=device, batch_size=batch_size or 64)
-        if backend == "vllm":
-            from seed_grpo.evaluation.backends.vllm import VLLMBackend
+        def prompts(first: Mapping[str, Any]) -> None:
+            for name, prompt in first.items() if verbose else ():
+                tokens = "tokens unknown" if prompt["token_ids"] is None else f"{len(prompt['token_ids'])} tokens"
+                console.print(f"first prompt of {name}, {tokens}:", markup=False, highlight=False)
+                console.print(prompt["text"], markup=False, highlight=False, soft_wrap=True)
 
-            return VLLMBackend(
-                model,
-                revision=revision,
-                dtype=dtype,
-                max_model_len=max_model_len,
-                tensor_parallel=tensor_parallel,
-                batch_size=batch_size or 512,
-            )
-        import os
-
-        from seed_grpo.evaluation.backends.openai import OpenAIBackend
-
-        if base_url is None:
-            raise UsageError("The backend openai needs a server.", "give --base-url http://localhost:8000/v1 or so.")
-        return OpenAIBackend(
-            base_url,
-            model,
-            api_key=os.environ.get(api_key_env),
-            concurrency=concurrency,
-            timeout=timeout,
-            retries=retries,
-        )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def show(have: int, wanted: int, what: str) -> None:
-            bar.update(task, completed=have, total=wanted, description=what)
-
-        results = run(settings, loaded, make_backend, out, show)
-    console = Console()
-    console.print(results_table(results))
-    console.print(f"{out / 'results.json'}; a page with curves: seed-grpo report {out}", soft_wrap=True)
-
-
-def results_table(results: dict[str, Any]) -> Table:
-    """The results in the layout of the paper's Table 2: benchmarks as columns, the average last."""
-    from rich.table import Table
-
-    numbers = results["benchmarks"]
-    table = Table(title=str(results["settings"]["model"]))
-    table.add_column("")
-    for name in [*numbers, "average"]:
-        table.add_column(name, justify="right")
-
-    def add(label: str, values: list[Any], average: str = "") -> None:
-        table.add_row(label, *(str(value) for value in values), average)
-
-    def percent(value: float) -> str:
-        return f"{100 * value:.1f}"
-
-    add("problems", [_count(each) for each in numbers.values()])
-    add("pass@1 (greedy)", [percent(each["pass_at_1"]) for each in numbers.values()], percent(results["average"]))
-    add(
-        "95 % interval",
-        ["{:.1f}–{:.1f}".format(*(100 * b for b in each["pass_at_1_interval"])) for each in numbers.values()],
-    )
-    add("cut off", [each["truncated"] for each in numbers.values()])
-    add("no answer", [each["no_answer"] for each in numbers.values()])
-    if "averages" in results:
-        k = results["settings"]["samples"]
-        averages = results["averages"]
-        for label, key in ((f"avg@{k}", "avg_at_k"), (f"maj@{k}", "maj_at_k")):
-            add(label, [_with_std(each, key) for each in numbers.values()], _with_std(averages, key))
-        add(
-            f"pass@{k}",
-            [percent(each["pass_at_k"][str(k)]) for each in numbers.values()],
-            percent(averages["pass_at_k"][str(k)]),
-        )
-        auroc = [each["uncertainty"]["rao_blackwell"]["auroc"] for each in numbers.values()]
-        overall = results["uncertainty"]["rao_blackwell"]["auroc"]
-        add(
-            "AUROC of entropy",
-            ["–" if each is None else f"{each:.2f}" for each in auroc],
-            "–" if overall is None else f"{overall:.2f}",
-        )
-    return table
-
-
-def _count(numbers: dict[str, Any]) -> str:
-    expected = numbers["expected_rows"]
-    return str(numbers["n"]) if expected in (None, str(numbers["n"])) else f"{numbers['n']} of {expected}"
-
-
-def _with_std(numbers: dict[str, Any], key: str) -> str:
-    std = numbers[f"{key}_std"]
-    return f"{100 * numbers[key]:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
+        yield Watch(progress, prompts)

@@ -1,27 +1,48 @@
-"""The problems of a prepared benchmark, with the prompts that the model reads."""
+"""The problems of a prepared benchmark, with the messages that a model is given."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seed_grpo.data.manifest import read_manifest
 from seed_grpo.data.sources import sha256
-from seed_grpo.data.templates import Template, get_template
+from seed_grpo.data.templates import PASS_THROUGH, Messages, Template, get_template
 from seed_grpo.data.validate import validate_parquet
-from seed_grpo.errors import SeedGrpoError
+from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.meaning.answers import TEMPLATES as ANSWER_TEMPLATES
+
+MODEL = "model"
+"""The name of the model's own chat template among the templates of prompts."""
+
+
+@dataclass(frozen=True)
+class PromptForm:
+    """How the prompts of a benchmark are written, and where their answers stand.
+
+    Attributes:
+        name: a template of `seed_grpo.data.templates`, or `model`.
+        chat_template: what renders the messages; None: the model's own chat template.
+        answer_template: where a response holds its answer (`seed_grpo.meaning.answers`).
+        stop: strings that end a response and belong to it.
+    """
+
+    name: str
+    chat_template: str | None = PASS_THROUGH
+    answer_template: str = "boxed"
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem of a benchmark: its id, its text, its gold answers, and the prompt."""
+    """A problem of a benchmark: its id, its text, its gold answers, and the messages that ask it."""
 
     id: str
     problem: str
     golds: tuple[str, ...]
-    prompt: str
+    messages: Messages
 
 
 @dataclass(frozen=True)
@@ -31,39 +52,80 @@ class Benchmark:
     Attributes:
         name: its name in results.
         problems: its problems, at most `--limit` of them.
-        template: the template of its prompts.
+        form: how its prompts are written.
         origin: file, SHA-256 and counts, for the result file.
     """
 
     name: str
     problems: tuple[Problem, ...]
-    template: Template
+    form: PromptForm
     origin: dict[str, Any]
 
 
-def load_benchmark(folder: str | Path, name: str, template: str | None = None, limit: int | None = None) -> Benchmark:
-    """Read `NAME.parquet`, or `NAME_test.parquet`, of a folder of prepared data.
+@dataclass(frozen=True)
+class DataOptions:
+    """Which benchmarks, and how to ask them.
 
-    Args:
-        folder: what `seed-grpo data prepare` wrote.
-        name: the benchmark.
-        template: the prompt template; None for the one that the data was prepared with.
-        limit: only the first so many problems.
+    Attributes:
+        data: folder of prepared data.
+        benchmarks: names with commas; one given twice counts once.
+        template: of the prompts; None: as a training run on these files has them.
+        answer_template: where answers stand; None: where the template asks for them.
+        limit: only the first so many problems of each.
+    """
+
+    data: Path
+    benchmarks: str
+    template: str | None = None
+    answer_template: str | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"limit is {self.limit}.", "give --limit 1 or more.")
+        if self.template not in (None, MODEL):
+            get_template(self.template)
+        if self.answer_template not in (None, *ANSWER_TEMPLATES):
+            raise UsageError(
+                f"Unknown answer template {self.answer_template!r}.", f"choose one of {', '.join(ANSWER_TEMPLATES)}."
+            )
+
+    @property
+    def names(self) -> list[str]:
+        names = [name.strip() for name in self.benchmarks.split(",") if name.strip()]
+        if not names:
+            raise UsageError("No benchmark is named.", "give --benchmarks aime24,amc or so.")
+        return list(dict.fromkeys(names))
+
+
+def load_benchmarks(options: DataOptions) -> tuple[Benchmark, ...]:
+    """Read the benchmarks' files.
+
+    Raises:
+        SeedGrpoError: no such file, or one that cannot be used.
+    """
+    return tuple(load_benchmark(name, options) for name in options.names)
+
+
+def load_benchmark(name: str, options: DataOptions) -> Benchmark:
+    """Read `NAME.parquet`, or `NAME_test.parquet`, of a folder of prepared data.
 
     Raises:
         SeedGrpoError: no such file, or one that cannot be used.
     """
     import pyarrow.parquet as pq
 
-    path = _find(Path(folder), name)
+    path = _find(options.data.expanduser(), name)
     validate_parquet(path)
-    rows = pq.read_table(path).to_pylist()
-    chosen = get_template(template or (rows[0].get("extra_info") or {}).get("template") or "none")
-    problems = [_problem(row, index, chosen, template, path) for index, row in enumerate(rows[:limit])]
-    ids = {problem.id for problem in problems}
-    if len(ids) < len(problems):
-        raise SeedGrpoError(f"{path} holds an id twice.", "prepare it with `seed-grpo data prepare`.")
+    rows = [_Row.read(row, index) for index, row in enumerate(pq.read_table(path).to_pylist())]
     manifest = read_manifest(path)
+    form, messages = _choose_form(rows[: options.limit], manifest.get("prompt_format"), options, path)
+    problems = tuple(
+        Problem(row.id, row.problem or str(row.messages[-1]["content"]), row.golds, asked)
+        for row, asked in zip(rows, messages, strict=False)
+    )
+    if len({problem.id for problem in problems}) < len(problems):
+        raise SeedGrpoError(f"{path} holds an id twice.", "prepare it with `seed-grpo data prepare`.")
     origin = {
         "file": path.name,
         "sha256": sha256(path),
@@ -71,14 +133,7 @@ def load_benchmark(folder: str | Path, name: str, template: str | None = None, l
         "expected_rows": manifest.get("expected_rows"),
         "source": manifest.get("source"),
     }
-    return Benchmark(name, tuple(problems), chosen, origin)
-
-
-def load_benchmarks(
-    folder: str | Path, names: Sequence[str], template: str | None = None, limit: int | None = None
-) -> list[Benchmark]:
-    """As `load_benchmark`, for several; a name given twice counts once."""
-    return [load_benchmark(folder, name, template, limit) for name in dict.fromkeys(names)]
+    return Benchmark(name, problems, form, origin)
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -92,18 +147,87 @@ def _find(folder: Path, name: str) -> Path:
     )
 
 
-def _problem(row: dict[str, Any], index: int, template: Template, wanted: str | None, path: Path) -> Problem:
-    extra = row.get("extra_info") or {}
-    gold = row["reward_model"]["ground_truth"]
-    golds = tuple(map(str, gold)) if isinstance(gold, list) else (str(gold),)
-    row_id = str(extra.get("id") if extra.get("id") is not None else index)
-    problem = extra.get("problem")
-    if problem is not None:
-        return Problem(row_id, problem, golds, template.text(problem))
-    # Not prepared by us: a single message is the final text, and no other template can be put on it.
-    messages = row["prompt"]
-    if len(messages) != 1 or wanted is not None:
-        raise SeedGrpoError(
-            f"{path} does not hold the problem apart from its prompt.", "prepare it with `seed-grpo data prepare`."
+@dataclass(frozen=True)
+class _Row:
+    """A row of verl's data; `problem` and `template` are known of rows that we prepared."""
+
+    id: str
+    golds: tuple[str, ...]
+    messages: Messages
+    problem: str | None
+    template: Template | None
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any], index: int) -> _Row:
+        extra = row.get("extra_info") or {}
+        gold = row["reward_model"]["ground_truth"]
+        ours = extra.get("problem") is not None and extra.get("template") is not None
+        return cls(
+            id=str(extra.get("id") if extra.get("id") is not None else index),
+            golds=tuple(map(str, gold)) if isinstance(gold, list) else (str(gold),),
+            messages=[{"role": message["role"], "content": message["content"]} for message in row["prompt"]],
+            problem=extra["problem"] if ours else None,
+            template=get_template(extra["template"]) if ours else None,
         )
-    return Problem(row_id, messages[0]["content"], golds, messages[0]["content"])
+
+
+def _choose_form(
+    rows: Sequence[_Row], stored: str | None, options: DataOptions, path: Path
+) -> tuple[PromptForm, list[Messages]]:
+    """How the prompts are written, and the messages of each row.
+
+    Left to the data, it is what a training run on the file has: prompts stored as text pass through, and messages get
+    the model's chat template; so do rows of other people's files, whatever they hold.
+    """
+    first = rows[0]
+    ours = first.template
+    if options.template is None:
+        if ours is not None and (stored or _stored_format(first)) == "text":
+            form, messages = _text_form(ours), [row.messages for row in rows]
+        else:
+            form, messages = _model_form(ours), [row.messages for row in rows]
+    elif options.template == MODEL:
+        form, messages = _model_form(ours), [_as_messages(row, path) for row in rows]
+    else:
+        template = get_template(options.template)
+        form, messages = _text_form(template), [_as_text(row, template, path) for row in rows]
+    answer_template = options.answer_template or form.answer_template
+    return PromptForm(form.name, form.chat_template, answer_template, form.stop), messages
+
+
+def _stored_format(row: _Row) -> str:
+    """How a row of ours is stored whose file has lost its manifest."""
+    as_text = None if row.template is None or row.problem is None else row.template.messages(row.problem)
+    return "text" if row.messages == as_text else "messages"
+
+
+def _text_form(template: Template) -> PromptForm:
+    return PromptForm(template.name, PASS_THROUGH, template.answer_template, template.stop)
+
+
+def _model_form(template: Template | None) -> PromptForm:
+    return PromptForm(MODEL, None, template.answer_template if template else "boxed")
+
+
+def _as_messages(row: _Row, path: Path) -> Messages:
+    """What the model's chat template is given: the data's template as messages, or the messages as they are."""
+    if row.template is None or row.problem is None:
+        return row.messages
+    if not row.template.is_chat:
+        raise UsageError(
+            f"The prompts of {path} are written with the template {row.template.name!r}, which is not a chat.",
+            "leave --template model out, or prepare the data with another template.",
+        )
+    return row.template.messages(row.problem, "messages")
+
+
+def _as_text(row: _Row, template: Template, path: Path) -> Messages:
+    """The template's text around the problem."""
+    if row.problem is not None:
+        return template.messages(row.problem)
+    if template.name == "none" and len(row.messages) == 1:
+        return row.messages
+    raise SeedGrpoError(
+        f"{path} does not hold the problem apart from its prompt.",
+        "leave --template out, give --template model, or prepare the file with `seed-grpo data prepare`.",
+    )

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Files that are there as a whole or not at all, and the folders that they are written to."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ def replace_file(path: Path, content: str | bytes) -> None:
     os.replace(unfinished, path)
 
 
-def writable_folder(path: Path, option: str = "--out") -> Path:
+def writable_folder(path: str | Path, option: str = "--out") -> Path:
     """Make a folder, with those above it, and check that files can be written there.
 
     Args:
-        path: of the folder.
+        path: of the folder; `~` is the home folder.
         option: the option of the command line that names it.
 
     Raises:
         UsageError: it cannot be made, is a file, or cannot be written to.
     """
+    path = Path(path).expanduser()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
     from rich.table import Table
 
-PACKAGES = ("seed-grpo", "verl", "torch", "ray", "TransferQueue", "transformers", "vllm", "tensordict")
+PACKAGES = ("seed-grpo", "verl", "torch", "ray", "TransferQueue", "transformers", "vllm", "tensordict", "httpx")
 
 
 def versions() -> dict[str, str]:

@@ -26,9 +26,9 @@ from omegaconf import DictConfig
 from tensordict import TensorDict
 from verl.trainer.ppo.v1.agent_loop_tq import apply_greedy_sampling_params
 from verl.utils.config import omega_conf_to_dataclass
-from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 from verl.workers.config import HFModelConfig
 
+from seed_grpo.engines.prompts import prompt_ids as render
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.meaning.protocol import Sample
 from seed_grpo.verl_plugin.batch_servers import find_servers, shares_of
@@ -72,11 +72,8 @@ class GroupRolloutManager:
         model: HFModelConfig = omega_conf_to_dataclass(config.actor_rollout_ref.model)
         if model.processor is not None:
             raise _unsupported("models that take images, video or audio")
-        self._builder = create_continuous_token_builder(
-            model.tokenizer,
-            hf_model_type=getattr(model.hf_config, "model_type", None),
-            chat_template_kwargs=config.data.get("apply_chat_template_kwargs", {}),
-        )
+        self._tokenizer = model.tokenizer
+        self._template_options = dict(config.data.get("apply_chat_template_kwargs") or {})
         self._reward = SeedGrpoRewardManager(config, model.tokenizer)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="group-rollout", daemon=True).start()
@@ -215,7 +212,7 @@ class GroupRolloutManager:
 
     def _prompt_ids(self, row: dict[str, Any]) -> list[int]:
         if "prompt_ids" not in row:
-            prompt_ids = self._builder.build_initial_tokens(list(row["raw_prompt"]))
+            prompt_ids = render(self._tokenizer, row["raw_prompt"], options=self._template_options)
             limit = self._rollout.prompt_length
             if len(prompt_ids) > limit:  # as verl's path; data.filter_overlong_prompts avoids it
                 logger.warning("A prompt of %d tokens is cut on the left to %d.", len(prompt_ids), limit)

@@ -20,7 +20,6 @@ from seed_grpo.data.prepare import Options, plan, prepare
 from seed_grpo.data.registry import BENCHMARKS
 from seed_grpo.data.templates import get_template
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.evaluation.problems import load_benchmark
 from seed_grpo.evaluation.responses import Key, ResponseFile
 from seed_grpo.evaluation.run import response_seed
 
@@ -203,13 +202,13 @@ def test_row_seeds_sample_from_the_model_s_distribution(model: Path) -> None:
 
 def test_a_prompt_that_fills_the_context_is_counted_as_cut_off(tmp_path: Path) -> None:
     from seed_grpo.engines.sampling import Sampling
-    from seed_grpo.evaluation.backends import Request
-    from seed_grpo.evaluation.backends.hf import HFBackend
+    from seed_grpo.evaluation.backends import BackendOptions, Prompt, Request, Source
     from seed_grpo.quickstart.model import build_model
 
     build_model(tmp_path, hidden_size=32, layers=1, max_length=16)
-    backend = HFBackend(str(tmp_path), device="cpu")
-    requests = [Request("x" * 20, 0), Request("x" * 14, 1), Request("x" * 4, 2)]
+    source = Source(BackendOptions(str(tmp_path), device="cpu"))
+    backend = source.load(source.load_tokenizer())
+    requests = [Request(Prompt("", (5,) * length), seed) for seed, length in enumerate((20, 14, 4))]
     found = dict(backend.complete(requests, Sampling(8, 0.0)))
     assert (found[0].text, found[0].truncated, found[0].tokens) == ("", True, 0)
     assert found[1].tokens is not None
@@ -282,20 +281,6 @@ class TestMisuse:
         file.write_text("nonsense\n" + file.read_text())
         with pytest.raises(SeedGrpoError, match="line 1 is not a response"):
             run(model, sums, tmp_path, "--limit", "2")
-
-    def test_data_prepared_by_somebody_else(self, tmp_path: Path) -> None:
-        import pandas as pd
-
-        row = {"data_source": "x", "reward_model": {"ground_truth": "4"}}
-        one = {**row, "prompt": [{"role": "user", "content": "2+2?"}]}
-        pd.DataFrame([one]).to_parquet(tmp_path / "mine.parquet")
-        assert load_benchmark(tmp_path, "mine").problems[0].prompt == "2+2?"
-        with pytest.raises(SeedGrpoError, match="apart from its prompt"):
-            load_benchmark(tmp_path, "mine", template="qwen_math")
-        two = {**row, "prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "2+2?"}]}
-        pd.DataFrame([two]).to_parquet(tmp_path / "chat.parquet")
-        with pytest.raises(SeedGrpoError, match="apart from its prompt"):
-            load_benchmark(tmp_path, "chat")
 
 
 def test_whatever_a_model_writes_stays_one_line(tmp_path: Path) -> None:

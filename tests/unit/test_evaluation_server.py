@@ -10,13 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from completion_servers import Handler, Reply, completion, send, serve
 from typer.testing import CliRunner
 
 from seed_grpo.cli import app
@@ -24,55 +24,9 @@ from seed_grpo.data.prepare import Options, plan, prepare
 from seed_grpo.data.templates import get_template
 from seed_grpo.engines.sampling import Sampling
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.evaluation.backends import Completion, Request
+from seed_grpo.evaluation.backends import BackendOptions, Completion, Prompt, Request, Source
 from seed_grpo.evaluation.backends.openai import OpenAIBackend
-
-Handler = BaseHTTPRequestHandler
-Reply = Callable[[Handler, dict[str, Any]], None]
-
-
-def completion(text: str, reason: str = "stop", **fields: Any) -> dict[str, Any]:
-    choice = {"index": 0, "text": text, "finish_reason": reason, **fields}
-    return {"object": "text_completion", "choices": [choice], "usage": {"completion_tokens": len(text)}}
-
-
-def send(handler: Handler, content: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
-    body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    handler.send_response(status)
-    for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-        handler.send_header(name, value)
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-@contextmanager
-def serve(reply: Reply) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A server that answers with `reply`; yields its URL and the bodies that it received."""
-    received: list[dict[str, Any]] = []
-
-    class Handle(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            received.append({**body, "path": self.path, "authorization": self.headers.get("Authorization")})
-            try:
-                reply(self, body)
-            except OSError:
-                self.close_connection = True
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handle)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1", received
-    finally:
-        server.shutdown()
-        server.server_close()
+from seed_grpo.quickstart.model import build_model, build_tokenizer
 
 
 def first_fail(failures: list[Reply]) -> Reply:
@@ -125,9 +79,10 @@ def body(content: Any) -> Reply:
 
 
 def ask(url: str, requests: int = 1, sampling: Sampling = Sampling(8, 0.0), **options: Any) -> dict[int, Completion]:
-    settings = {"first_pause": 0.01, "timeout": 1.0, **options}
-    backend = OpenAIBackend(url, "m", **settings)
-    return dict(backend.complete([Request(f"{i}+{i}=", i) for i in range(requests)], sampling))
+    first_pause = options.pop("first_pause", 0.01)
+    settings = BackendOptions("m", backend="openai", base_url=url, **{"timeout": 1.0, **options})
+    backend = OpenAIBackend(settings, first_pause=first_pause)
+    return dict(backend.complete([Request(Prompt(f"{i}+{i}="), i) for i in range(requests)], sampling))
 
 
 FAILURES = {
@@ -194,25 +149,92 @@ class TestFailures:
             url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
         with pytest.raises(SeedGrpoError, match="ConnectError"):
             ask(url, retries=1)
-        with pytest.raises(UsageError, match="is no URL"):
+        with pytest.raises(UsageError, match="is not a URL"):
             ask("localhost:8000")
 
 
 class TestRequests:
-    def test_what_is_sent(self) -> None:
+    def test_every_parameter_is_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A server applies the model's generation_config to whatever a request leaves out."""
+        monkeypatch.setenv("SERVER_KEY", "secret")
         with serve(body(completion("x"))) as (url, received):
-            ask(url + "/", sampling=Sampling(99, 0.6, 0.9, 20, ("</answer>",)), api_key="secret")
+            ask(url + "/", sampling=Sampling(99, 0.6, 0.9, 20, ("</answer>",)), api_key_env="SERVER_KEY")
         assert received[0] == {
             "path": "/v1/completions", "authorization": "Bearer secret", "model": "m", "prompt": "0+0=", "n": 1,
             "seed": 0, "max_tokens": 99, "temperature": 0.6, "top_p": 0.9, "top_k": 20, "stop": ["</answer>"],
+            "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
+            "add_special_tokens": False,
         }  # fmt: skip
 
-    def test_greedy_and_plain(self) -> None:
+    def test_those_that_do_nothing_as_well(self) -> None:
         with serve(body(completion("x", "length"))) as (url, received):
             assert ask(url)[0] == Completion("x", truncated=True, tokens=1)
-        assert received[0]["temperature"] == 0.0
-        assert "top_k" not in received[0]
-        assert "stop" not in received[0]
+            ask(url, sampling=Sampling(8))
+        for request, temperature in zip(received, (0.0, 1.0), strict=True):
+            assert request["temperature"] == temperature
+            assert (request["top_p"], request["top_k"], request["min_p"]) == (1.0, -1, 0.0)
+            assert "stop" not in request
+
+    def test_openai_s_own_api_gets_its_own_parameters(self) -> None:
+        with serve(body(completion("x"))) as (url, received):
+            ask(url, sampling=Sampling(8, 0.5, top_k=3), dialect="openai")
+        assert set(received[0]) == {
+            "path", "authorization", "model", "prompt", "n", "seed", "max_tokens", "temperature", "top_p",
+            "presence_penalty", "frequency_penalty",
+        }  # fmt: skip
+
+    def test_a_server_that_knows_openai_s_parameters_only_is_not_guessed_at(self) -> None:
+        def strict(handler: Handler, request: dict[str, Any]) -> None:
+            if extra := set(request) & {"top_k", "min_p", "repetition_penalty"}:
+                send(handler, {"error": {"message": f"Unrecognized request arguments: {sorted(extra)}"}}, 400)
+            else:
+                send(handler, completion("x"))
+
+        with serve(strict) as (url, received):
+            with pytest.raises(SeedGrpoError, match=r"Unrecognized.*--dialect openai"):
+                ask(url)
+            assert len(received) == 1
+            assert ask(url, dialect="openai")[0].text == "x"
+        with pytest.raises(UsageError, match="auto, vllm, transformers, openai"):
+            ask("http://localhost/v1", dialect="tgi")
+
+    def test_the_prompt_as_token_ids_and_the_server_s_count_of_them(self) -> None:
+        tokenizer = build_tokenizer()
+        prompt = Prompt("1+1=", tuple(tokenizer.encode("1+1=")))
+
+        def counting(handler: Handler, request: dict[str, Any]) -> None:
+            counted = len(request["prompt"]) + (request["seed"] == 7)  # a BOS of its own
+            send(handler, {**completion("2"), "usage": {"prompt_tokens": counted, "completion_tokens": 1}})
+
+        with serve(counting) as (url, received):
+            backend = OpenAIBackend(BackendOptions("m", "openai", base_url=url), tokenizer)
+            assert dict(backend.complete([Request(prompt, 0)], Sampling(8)))[0].text == "2"
+            assert received[0]["prompt"] == list(prompt.token_ids or ())
+            assert "add_special_tokens" not in received[0]
+            assert backend.describe()["prompts_sent_as"] == "token ids"
+            with pytest.raises(SeedGrpoError, match="counts 5 tokens in a prompt of 4"):
+                list(backend.complete([Request(prompt, 7)], Sampling(8)))
+
+    def test_a_local_server_behind_a_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.setenv("http_proxy", f"http://me:hidden@127.0.0.1:{port}")
+        with serve(body(completion("x"))) as (url, received):
+            named = rf"proxy 127.0.0.1:{port} of the variable http_proxy; no_proxy=127.0.0.1"
+            with pytest.raises(SeedGrpoError, match=named) as caught:
+                ask(url, retries=0)
+            assert "hidden" not in str(caught.value)
+            assert not received
+        with serve(status(403)) as (proxy, _):
+            monkeypatch.setenv("http_proxy", proxy.removesuffix("/v1"))
+            with pytest.raises(SeedGrpoError, match=r"status 403: .*http_proxy"):
+                ask("http://model.internal/v1")
+        with serve(body(completion("x"))) as (url, _):
+            monkeypatch.setenv("no_proxy", "127.0.0.1")
+            assert ask(url)[0].text == "x"
 
     @pytest.mark.parametrize(
         ("reply", "text"),
@@ -343,32 +365,49 @@ def test_a_server_that_dies_on_the_way(tmp_path: Path) -> None:
     assert (tmp_path / "out/responses.jsonl").read_bytes() == (tmp_path / "other/out/responses.jsonl").read_bytes()
 
 
-@pytest.mark.slow
-def test_transformers_serve(tmp_path: Path) -> None:
-    """A real inference server, transformers' own, gives what the backend hf gives."""
+def test_samples_that_are_all_the_same_are_noticed(tmp_path: Path) -> None:
+    """A server that decodes greedily whatever it is asked, and one answer that is no answer of the template."""
+    prepare(plan(["arithmetic"], [], split="test"), tmp_path / "data", Options(get_template("none")))
+
+    def greedy(handler: Handler, request: dict[str, Any]) -> None:
+        scripted(handler, {**request, "temperature": 0})
+
+    with serve(greedy) as (url, _):
+        results = evaluate(url, tmp_path, "--k", "4", "--limit", "10", "--temperature", "0.7")
+        [warning] = results["warnings"]
+        assert "one and the same text at temperature 0.7" in warning
+        assert results["benchmarks"]["arithmetic"]["identical_samples"] == 10
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/data").symlink_to(tmp_path / "data")
+    with serve(scripted) as (url, _):
+        results = evaluate(url, tmp_path / "other", "--k", "4", "--limit", "10")
+        assert results["warnings"] == []
+        again = evaluate(url, tmp_path / "other", "--k", "4", "--limit", "10", "--answer-template", "gsm8k")
+        assert "no greedy response has an answer of the form 'gsm8k'" in again["warnings"][0]
+
+
+HARMFUL = {
+    "greedy": {"do_sample": False},
+    "one token": {"do_sample": True, "top_k": 1},
+    "penalty": {"do_sample": True, "repetition_penalty": 50.0, "min_p": 0.9},
+}
+
+
+@contextmanager
+def transformers_serve(model: Path, folder: Path) -> Iterator[str]:
+    """transformers' own server for a model folder; yields its URL."""
     pytest.importorskip("uvicorn", reason="transformers serve needs uvicorn")
     pytest.importorskip("fastapi", reason="transformers serve needs fastapi")
     import httpx
 
-    from seed_grpo.evaluation.backends.hf import HFBackend
-    from seed_grpo.quickstart.model import build_model
-
-    model = tmp_path / "model"
-    build_model(model, hidden_size=32, layers=1)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        os.path.join(os.path.dirname(sys.executable), "transformers"),
-        "serve",
-        str(model),
-        "--port",
-        str(port),
-        "--device",
-        "cpu",
-    ]
-    log = open(tmp_path / "serve.log", "w")  # noqa: SIM115
-    server = subprocess.Popen(command, stdout=log, stderr=log)
+    program = os.path.join(os.path.dirname(sys.executable), "transformers")
+    log = open(folder / "serve.log", "w")  # noqa: SIM115
+    server = subprocess.Popen(
+        [program, "serve", str(model), "--port", str(port), "--device", "cpu"], stdout=log, stderr=log
+    )
     try:
         deadline = time.monotonic() + 180
         while True:
@@ -376,17 +415,36 @@ def test_transformers_serve(tmp_path: Path) -> None:
                 httpx.get(f"http://127.0.0.1:{port}/health", timeout=5)
                 break
             except httpx.HTTPError:
-                assert server.poll() is None, (tmp_path / "serve.log").read_text()[-2000:]
+                assert server.poll() is None, (folder / "serve.log").read_text()[-2000:]
                 assert time.monotonic() < deadline
                 time.sleep(0.5)
-        backend = OpenAIBackend(f"http://127.0.0.1:{port}/v1", str(model), concurrency=2, timeout=120)
-        requests = [Request(f"{a}+{a}=", a) for a in range(6)]
-        served = dict(backend.complete(requests, Sampling(8, 0.0)))
+        yield f"http://127.0.0.1:{port}/v1"
     finally:
         server.terminate()
         server.wait(30)
         log.close()
-    ours = dict(HFBackend(str(model), device="cpu").complete(requests, Sampling(8, 0.0)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("harm", HARMFUL)
+def test_transformers_serve(harm: str, tmp_path: Path) -> None:
+    """A real inference server, transformers' own, gives what the backend hf gives, whatever the model's folder says."""
+    model = tmp_path / "model"
+    build_model(model, hidden_size=32, layers=1)
+    config = json.loads((model / "generation_config.json").read_text())
+    (model / "generation_config.json").write_text(json.dumps({**config, **HARMFUL[harm]}))
+    texts = [f"{a}+{a}=" for a in range(6)]
+    source = Source(BackendOptions(str(model), device="cpu"))
+    tokenizer = source.load_tokenizer()
+    requests = [Request(Prompt(text, tuple(tokenizer.encode(text))), seed) for seed, text in enumerate(texts)]
+    with transformers_serve(model, tmp_path) as url:
+        options = BackendOptions(str(model), "openai", base_url=url, concurrency=2, timeout=120)
+        backend = OpenAIBackend(options, tokenizer)
+        served = dict(backend.complete(requests, Sampling(8, 0.0)))
+        sampled = dict(backend.complete([Request(requests[0].prompt, seed) for seed in range(8)], Sampling(8)))
+        assert backend.describe()["dialect"] == "transformers"
+    ours = dict(source.load(tokenizer).complete(requests, Sampling(8, 0.0)))
     assert {i: served[i].text for i in served} == {i: ours[i].text for i in ours}
     # transformers counts a response that ends with its last allowed token as cut off, too.
     assert all(served[i].truncated or not ours[i].truncated for i in ours)
+    assert len({each.text for each in sampled.values()}) > 5, "samples, not one greedy response"

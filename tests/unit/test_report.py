@@ -18,13 +18,13 @@ from typer.testing import CliRunner
 
 from seed_grpo.cli import app
 from seed_grpo.data.registry import BENCHMARKS
-from seed_grpo.data.templates import get_template
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.evaluation.backends import Completion
-from seed_grpo.evaluation.problems import Benchmark, Problem
+from seed_grpo.evaluation.problems import Benchmark, Problem, PromptForm
 from seed_grpo.evaluation.responses import GREEDY, Key
-from seed_grpo.evaluation.run import Settings, _describe
+from seed_grpo.evaluation.settings import Settings
 from seed_grpo.evaluation.summarize import summarize
+from seed_grpo.evaluation.task import Task
 from seed_grpo.meaning.by_answer import ByAnswer
 from seed_grpo.meaning.protocol import Sample
 from seed_grpo.measuring import measure_responses
@@ -56,10 +56,10 @@ def make_evaluation(
         Benchmark(
             name,
             tuple(
-                Problem(f"{name}/{i}", f"What is {i}? {texts[i % len(texts)] if texts else ''}", (str(i),), "")
+                Problem(f"{name}/{i}", f"What is {i}? {texts[i % len(texts)] if texts else ''}", (str(i),), [])
                 for i in range(12)
             ),
-            get_template("none"),
+            PromptForm("none"),
             {"file": f"{name}.parquet", "sha256": "0" * 64, "rows": 12, "expected_rows": "30"},
         )
         for name in names
@@ -73,11 +73,12 @@ def make_evaluation(
                 if texts and sample == 3:
                     answer = texts[i % len(texts)]
                 have[Key(benchmark.name, problem.id, seed, sample)] = Completion(f"\\boxed{{{answer}}}", False, 7, -1.0)
-    summary = summarize(settings, benchmarks, have)
+    task = Task(settings, tuple(benchmarks))
+    summary = summarize(task, have)
     folder.mkdir(parents=True)
     results = {
         **summary.numbers,
-        "settings": _describe(settings, benchmarks),
+        "settings": task.described(),
         "backend": {"versions": {"torch": "2"}},
         "wall_seconds": 3.0,
     }

@@ -14,15 +14,16 @@ from typing import Any
 
 import httpx
 import pytest
+from chat_models import llama_with_bos
 from typer.testing import CliRunner
 
 from seed_grpo.cli import app
 from seed_grpo.data.prepare import Options, plan, prepare
 from seed_grpo.data.registry import BENCHMARKS
 from seed_grpo.data.templates import get_template
-from seed_grpo.evaluation.backends import Request, Sampling
-from seed_grpo.evaluation.backends.hf import HFBackend
-from seed_grpo.evaluation.backends.openai import OpenAIBackend
+from seed_grpo.engines.prompts import prompt_ids, prompt_text
+from seed_grpo.engines.sampling import Sampling
+from seed_grpo.evaluation.backends import BackendOptions, Completion, Prompt, Request, Source
 
 RESPONSE = " two </think> <answer> \\boxed{7} </answer> and on and on"
 
@@ -51,6 +52,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         loss.backward()
         optimizer.step()
     network.save_pretrained(folder)
+    config = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps({**config, "top_k": 1, "repetition_penalty": 30.0}))
     return folder
 
 
@@ -122,23 +125,59 @@ def test_the_five_real_files_with_the_r1_template(model: Path, shared_data: Path
     assert stopped > len(BENCHMARKS), "no response reached a stop string: the test shows nothing"
 
 
-def test_vllm_serve_behind_the_backend_openai(model: Path, served: str) -> None:
-    requests = [Request(f"{a}+{a}=", a) for a in range(6)]
+def ask(options: BackendOptions, requests: list[Request], sampling: Sampling) -> list[Completion]:
+    """A completion of each request, by the backend that the options name."""
+    source = Source(options)
+    found = dict(source.load(source.load_tokenizer()).complete(requests, sampling))
+    return [found[row] for row in range(len(requests))]
+
+
+def of_server(served: str, model: Path | str, **more: Any) -> BackendOptions:
+    return BackendOptions(str(model), "openai", base_url=served, concurrency=4, timeout=120, **more)
+
+
+def prompts(model: Path, texts: list[str]) -> list[Prompt]:
+    tokenizer = Source(BackendOptions(str(model))).load_tokenizer()
+    messages = [[{"role": "user", "content": text}] for text in texts]
+    return [Prompt(prompt_text(tokenizer, each), tuple(prompt_ids(tokenizer, each))) for each in messages]
+
+
+@pytest.mark.parametrize("tokenizer", [None, "none"], ids=["as token ids", "as text"])
+def test_vllm_serve_behind_the_backend_openai(model: Path, served: str, tokenizer: str | None) -> None:
+    requests = [Request(prompt, seed) for seed, prompt in enumerate(prompts(model, [f"{a}+{a}=" for a in range(6)]))]
     sampling = Sampling(60, 0.0, stop=("</answer>",))
-    theirs = dict(OpenAIBackend(served, str(model), concurrency=4, timeout=120).complete(requests, sampling))
-    ours = dict(HFBackend(str(model), device="cpu").complete(requests, sampling))
-    assert {i: theirs[i].text for i in theirs} == {i: ours[i].text for i in ours}
-    assert [each.truncated for each in theirs.values()] == [each.truncated for each in ours.values()]
+    theirs = ask(of_server(served, model, tokenizer=tokenizer), requests, sampling)
+    ours = ask(BackendOptions(str(model), device="cpu"), requests, sampling)
+    assert [each.text for each in theirs] == [each.text for each in ours]
+    assert [each.truncated for each in theirs] == [each.truncated for each in ours]
 
 
-def test_its_samples_depend_on_their_seeds(model: Path, served: str) -> None:
-    backend = OpenAIBackend(served, str(model), concurrency=4, timeout=120)
+def test_its_samples_depend_on_their_seeds_and_not_on_the_folder_s_generation_config(model: Path, served: str) -> None:
+    """The server of this model takes one token at a time and punishes repetitions, if a request says nothing."""
+    body = {"model": str(model), "prompt": "12+30=", "max_tokens": 20, "temperature": 1.5}
+    left_out = {
+        httpx.post(f"{served}/completions", json={**body, "seed": seed}, timeout=60).json()["choices"][0]["text"]
+        for seed in range(4)
+    }
+    assert len(left_out) == 1, "the server does not apply the generation config: the test shows nothing"
+    [prompt] = prompts(model, ["12+30="])
 
     def texts(seeds: list[int]) -> list[str]:
-        found = dict(backend.complete([Request("12+30=", seed) for seed in seeds], Sampling(20, 1.5)))
-        return [found[i].text for i in range(len(seeds))]
+        requests = [Request(prompt, seed) for seed in seeds]
+        return [each.text for each in ask(of_server(served, model), requests, Sampling(20, 1.5))]
 
     first = texts([1, 2, 3, 4])
     assert first == texts([1, 2, 3, 4])
     assert len(set(first)) > 1
     assert len(set(texts([5, 5, 5]))) == 1
+
+
+def test_a_tokenizer_that_adds_a_bos_adds_none_here(tmp_path: Path) -> None:
+    """The offline engine reads the ids that training makes: the same greedy response as from transformers."""
+    model = llama_with_bos(tmp_path)
+    requests = [Request(prompt, 0) for prompt in prompts(model, ["2+2=", "Was ist 3+4?"])]
+    assert all(request.prompt.token_ids and request.prompt.token_ids[0] != 0 for request in requests)
+    options = BackendOptions(str(model), "vllm", dtype="float32", max_model_len=128)
+    theirs = ask(options, requests, Sampling(16, 0.0))
+    ours = ask(BackendOptions(str(model), device="cpu"), requests, Sampling(16, 0.0))
+    assert [each.text for each in theirs] == [each.text for each in ours]

@@ -6,72 +6,71 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from seed_grpo.engines.prompts import cannot_load
 from seed_grpo.engines.sampling import Sampling
 from seed_grpo.errors import SeedGrpoError, UsageError
-from seed_grpo.evaluation.backends import Completion, Request, cut_at_stop
+from seed_grpo.evaluation.backends import BackendOptions, Completion, Request, cut_at_stop
 from seed_grpo.evaluation.fingerprint import model_fingerprint
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+BATCH_SIZE = 64
+
+
+def load(options: BackendOptions, tokenizer: Any) -> HFBackend:
+    """Load the model."""
+    return HFBackend(options, tokenizer)
 
 
 class HFBackend:
     """Decodes with transformers' `generate`. Each response has a random state of its own.
 
     Args:
-        model: a folder, or owner/name on the hub.
-        revision: its commit on the hub.
-        dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32 on a CPU, what the model was saved in on a GPU.
-        device: `cpu`, `cuda`, `cuda:1`, or `auto`.
-        batch_size: responses decoded at once.
+        options: model, revision, batch size; a dtype of `auto` is float32 on a CPU, and on a GPU what the model was
+            saved in.
+        tokenizer: the model's.
     """
 
     whole_batches = True
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        revision: str | None = None,
-        dtype: str = "auto",
-        device: str = "auto",
-        batch_size: int = 64,
-    ) -> None:
+    def __init__(self, options: BackendOptions, tokenizer: Any) -> None:
+        if options.dtype not in DTYPES:
+            raise UsageError(f"Unknown dtype {options.dtype!r}.", f"choose one of {', '.join(DTYPES)}.")
         try:
             import torch
-            from transformers import AutoTokenizer
 
             from seed_grpo.engines.hf import HFEngine
         except ImportError as error:
             raise SeedGrpoError(f"The backend hf needs {error.name}.", "pip install 'seed-grpo[eval]'") from error
+        device = options.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        if dtype == "auto" and device == "cpu":
-            dtype = "float32"
-        if dtype not in ("auto", "float32", "bfloat16", "float16"):
-            raise UsageError(f"Unknown dtype {dtype!r}.", "choose one of auto, float32, bfloat16, float16.")
+        self.batch_size = options.batch_size or BATCH_SIZE
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
             self._engine = HFEngine.from_folder(
-                model, tokenizer=self._tokenizer, dtype=dtype, device=device, max_batch=batch_size, revision=revision
+                options.model,
+                tokenizer=tokenizer,
+                dtype="float32" if options.dtype == "auto" and device == "cpu" else options.dtype,
+                device=device,
+                max_batch=self.batch_size,
+                revision=options.revision or "main",
             )
         except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().split("\n")[0][:200]
-            raise SeedGrpoError(
-                f"The model {model} cannot be loaded ({reason}).", "check --model and --revision."
-            ) from error
-        loaded = self._engine.model
+            raise cannot_load("The model", options.model, error) from error
+        self._tokenizer = tokenizer
         self._ends = set(self._engine.eos_token_ids)
-        self._context = getattr(loaded.config, "max_position_embeddings", None)
-        self.batch_size = batch_size
+        config = self._engine.model.config
+        self._context = getattr(config, "max_position_embeddings", None)
         self._about = {
-            "model": model,
-            "revision": revision or getattr(loaded.config, "_commit_hash", None),
-            "fingerprint": model_fingerprint(model),
-            "dtype": str(loaded.dtype).removeprefix("torch."),
+            "model": options.model,
+            "revision": options.revision or getattr(config, "_commit_hash", None),
+            "fingerprint": model_fingerprint(options.model),
+            "dtype": str(self._engine.model.dtype).removeprefix("torch."),
             "device": device,
             "context": self._context,
         }
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
-        prompts = [self._tokenizer.encode(request.prompt) for request in requests]
+        prompts = [list(request.prompt.token_ids or ()) for request in requests]
         room = [self._room(prompt, sampling.max_tokens) for prompt in prompts]
         open_rows = [row for row, tokens in enumerate(room) if tokens > 0]
         for row, tokens in enumerate(room):
@@ -102,6 +101,4 @@ class HFBackend:
 
     def _room(self, prompt: Sequence[int], max_tokens: int) -> int:
         """Tokens that the response may have."""
-        if not prompt:
-            raise SeedGrpoError("A prompt has no tokens.", "check the data and the template.")
         return max_tokens if self._context is None else min(max_tokens, self._context - len(prompt))

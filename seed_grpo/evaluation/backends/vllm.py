@@ -7,35 +7,29 @@ from typing import Any
 
 from seed_grpo.engines.sampling import Sampling
 from seed_grpo.errors import SeedGrpoError
-from seed_grpo.evaluation.backends import Completion, Request
+from seed_grpo.evaluation.backends import BackendOptions, Completion, Request
 from seed_grpo.evaluation.fingerprint import model_fingerprint
 from seed_grpo.training.engine import check_head_size
 
+BATCH_SIZE = 512
+
+
+def load(options: BackendOptions, tokenizer: Any) -> VLLMBackend:
+    """Load the model; vLLM decodes with a tokenizer of its own."""
+    return VLLMBackend(options)
+
 
 class VLLMBackend:
-    """Decodes with `vllm.LLM.generate`, a seed a request.
+    """Decodes with `vllm.LLM.generate`, from token ids, a seed per request.
 
     Args:
-        model: a folder, or owner/name on the hub.
-        revision: its commit on the hub.
-        dtype: vLLM's `dtype`.
-        max_model_len: longest prompt and response together; None for the model's own.
-        tensor_parallel: GPUs that share the model.
-        batch_size: responses asked for at once; after each batch they are on disk.
+        options: model, tokenizer, revision, dtype, `max_model_len`, `tensor_parallel`, and how many responses are asked
+            for at once; after each batch they are on disk.
     """
 
     whole_batches = False
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        revision: str | None = None,
-        dtype: str = "auto",
-        max_model_len: int | None = None,
-        tensor_parallel: int = 1,
-        batch_size: int = 512,
-    ) -> None:
+    def __init__(self, options: BackendOptions) -> None:
         try:
             from vllm import LLM
             from vllm.platforms import current_platform
@@ -47,14 +41,15 @@ class VLLMBackend:
             ) from error
         on_cpu = current_platform.is_cpu()
         if on_cpu:
-            check_head_size(model)
+            check_head_size(options.model)
         try:
             self._llm = LLM(
-                model=model,
-                revision=revision,
-                dtype="float32" if on_cpu and dtype == "auto" else dtype,
-                max_model_len=max_model_len,
-                tensor_parallel_size=tensor_parallel,
+                model=options.model,
+                tokenizer=options.tokenizer,
+                revision=options.revision,
+                dtype="float32" if on_cpu and options.dtype == "auto" else options.dtype,
+                max_model_len=options.max_model_len,
+                tensor_parallel_size=options.tensor_parallel,
                 enable_prefix_caching=True,
                 generation_config="vllm",  # no sampling defaults out of the model folder
                 seed=0,
@@ -65,17 +60,17 @@ class VLLMBackend:
         except (ValueError, RuntimeError, OSError) as error:
             reason = str(error).strip().split("\n")[0][:300]
             raise SeedGrpoError(
-                f"vLLM does not start with {model} ({reason}).",
+                f"vLLM does not start with {options.model} ({reason}).",
                 "look for the first error above; --max-model-len and --batch-size make it need less memory.",
             ) from error
         self._context = self._llm.llm_engine.model_config.max_model_len
-        self.batch_size = batch_size
+        self.batch_size = options.batch_size or BATCH_SIZE
         self._about = {
-            "model": model,
-            "revision": revision,
-            "fingerprint": model_fingerprint(model),
+            "model": options.model,
+            "revision": options.revision,
+            "fingerprint": model_fingerprint(options.model),
             "dtype": str(self._llm.llm_engine.model_config.dtype).removeprefix("torch."),
-            "tensor_parallel": tensor_parallel,
+            "tensor_parallel": options.tensor_parallel,
         }
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
@@ -87,6 +82,10 @@ class VLLMBackend:
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
                 top_k=sampling.top_k,
+                min_p=0.0,
+                repetition_penalty=1.0,
+                presence_penalty=0.0,
+                frequency_penalty=0.0,
                 max_tokens=sampling.max_tokens,
                 seed=request.seed,
                 stop=list(sampling.stop) or None,
@@ -95,15 +94,10 @@ class VLLMBackend:
             )
             for request in requests
         ]
-        tokenizer = self._llm.get_tokenizer()
-        prompts = [tokenizer.encode(request.prompt) for request in requests]
-        open_rows = []
+        prompts = [list(request.prompt.token_ids or ()) for request in requests]
+        open_rows = [row for row, prompt in enumerate(prompts) if len(prompt) < self._context]
         for row, prompt in enumerate(prompts):
-            if not prompt:
-                raise SeedGrpoError("A prompt has no tokens.", "check the data and the template.")
-            if len(prompt) < self._context:
-                open_rows.append(row)
-            else:  # the prompt alone fills the context
+            if len(prompt) >= self._context:  # the prompt alone fills the context
                 yield row, Completion("", truncated=True, tokens=0, log_prob=0.0)
         outputs = self._llm.generate(
             [{"prompt_token_ids": prompts[row]} for row in open_rows],
