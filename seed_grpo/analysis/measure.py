@@ -29,7 +29,7 @@ def measure_groups(
     method: Settings,
     *,
     grade: bool = False,
-    advance: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> pd.DataFrame:
     """Measure every group: a table with a row per prompt and step.
 
@@ -41,7 +41,7 @@ def measure_groups(
         groups: at least one.
         method: alpha, gamma, estimator, meaning, no_answer and grade_level are used.
         grade: grade the answers again with this library's keys, if there is a gold answer.
-        advance: called with the number of prompts that were just finished.
+        progress: called with the number of prompts done so far.
     """
     import pandas as pd
 
@@ -64,8 +64,7 @@ def measure_groups(
                 for form in FORMS
             }
         rows += columns
-        if advance:
-            advance(len(chunk))
+        progress(len(rows))
     return pd.DataFrame(rows)
 
 
@@ -78,18 +77,23 @@ def _graded(group: Group, method: Settings) -> list[float]:
 
 def _describe(group: Group, rewards: Sequence[float]) -> dict[str, Any]:
     return {
-        "source": group.source,
+        "source": _valid(group.source),
         "step": group.step,
-        "uid": group.uid,
-        "prompt": group.prompt,
-        "gold": None if group.gold is None else str(group.gold),
+        "uid": _valid(group.uid),
+        "prompt": _valid(group.prompt),
+        "gold": None if group.gold is None else _valid(str(group.gold)),
         "G": len(group.answers),
         "accuracy": float(np.mean(rewards)),
         "mixed": min(rewards) < max(rewards),
         "no_answer": sum(answer is None for answer in group.answers),
-        "answers": group.answers,
+        "answers": [_valid(answer) for answer in group.answers],
         "rewards": list(rewards),
     }
+
+
+def _valid(text: str | None) -> str | None:
+    """Text as tables take it: a lone surrogate, which JSON can hold and UTF-8 cannot, as its escape."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _clusters(groups: Sequence[Group], level: str, method: Settings) -> list[list[int]]:

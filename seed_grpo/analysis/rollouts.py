@@ -21,6 +21,8 @@ from seed_grpo.runs.names import METRICS, PROBLEMS, RESPONSES
 
 NOT_ROLLOUTS = {METRICS, RESPONSES, PROBLEMS}
 """Other files in the folders of runs and evaluations."""
+MOST_STEPS = 1 << 53
+"""A step beyond is not a step, and no table takes it."""
 
 
 @dataclass
@@ -54,14 +56,18 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
         SeedGrpoError: there are no such files.
     """
     files: list[Path] = []
-    paths = list(paths)
+    paths = [path.expanduser() for path in paths]
     for path in paths:
-        if path.is_dir():
-            files += sorted(file for file in path.rglob("*.jsonl") if file.name not in NOT_ROLLOUTS)
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise UsageError(f"{path} does not exist.", "name files or folders of rollouts.")
+        try:
+            if path.is_dir():
+                inside = (file for file in path.rglob("*.jsonl") if file.name not in NOT_ROLLOUTS)
+                files += sorted(file for file in inside if file.is_file())
+            elif path.is_file():
+                files.append(path)
+            else:
+                raise UsageError(f"{path} does not exist.", "name files or folders of rollouts.")
+        except OSError as error:  # a name too long, a folder that may not be read
+            raise UsageError(f"{path} cannot be read ({error.strerror}).", "name other files or folders.") from error
     if not files:
         raise SeedGrpoError(
             f"No rollouts in {', '.join(map(str, paths))}: there is no *.jsonl file.",
@@ -98,19 +104,36 @@ def read_groups(file: Path, *, template: str = "boxed") -> list[Group]:
 
 
 def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with open(file, encoding="utf-8", errors="surrogateescape") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except (json.JSONDecodeError, RecursionError):
-                if not line.endswith("\n"):
-                    return  # a run that was killed left its last line unfinished
-                record = None
-            if not isinstance(record, dict):
-                raise SeedGrpoError(f"{file}, line {number} is not a JSON object.", "repair the file, or leave it out.")
-            yield number, record
+    """The records of a file, with the numbers of their lines."""
+    try:
+        with open(file, "rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                record = _record(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, f"{file}, line {number}")
+                if record is not None:
+                    yield number, record
+    except OSError as error:
+        raise SeedGrpoError(f"{file} cannot be read ({error.strerror}).", "check the file.") from error
+
+
+def _record(line: bytes, where: str) -> dict[str, Any] | None:
+    """The object of a line; None for an empty one, and for a last one that a killed run left unfinished."""
+    if not line.strip():
+        return None
+    try:
+        record = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        if not line.endswith(b"\n") and error.end == len(line):
+            return None  # a character was cut in two
+        raise SeedGrpoError(
+            f"{where} is not UTF-8 (byte {error.start + 1} of the line).", "convert the file, for example with iconv."
+        ) from None
+    except (ValueError, RecursionError):  # ValueError: not JSON, or a number of thousands of digits
+        if not line.endswith(b"\n"):
+            return None
+        record = None
+    if not isinstance(record, dict):
+        raise SeedGrpoError(f"{where} is not a JSON object.", "repair the file, or leave it out.")
+    return record
 
 
 def _our_group(record: dict[str, Any], source: str, where: str) -> Group:
@@ -119,13 +142,13 @@ def _our_group(record: dict[str, Any], source: str, where: str) -> Group:
         raise SeedGrpoError(f"{where}: answers and rewards are not two lists of the same length.", "repair the file.")
     for answer in answers:
         if answer is not None and not isinstance(answer, str):
-            raise SeedGrpoError(f"{where}: an answer is {answer!r}.", "an answer must be a string or null.")
+            raise SeedGrpoError(f"{where}: an answer is {_short(answer)}.", "an answer must be a string or null.")
     return Group(
         source=source,
         step=_whole(record.get("step", 0), "step", where),
         uid=str(record.get("uid", "")),
-        prompt=record.get("prompt"),
-        gold=record.get("gold"),
+        prompt=_text(record.get("prompt")),
+        gold=_gold(record.get("gold")),
         answers=answers,
         rewards=[_number(reward, "reward", where) for reward in rewards],
     )
@@ -147,7 +170,7 @@ class _VerlGroup:
 def _add_response(
     groups: dict[tuple[int, str], _VerlGroup], record: dict[str, Any], source: str, where: str, template: str
 ) -> None:
-    output, prompt = record["output"], record.get("input")
+    output, prompt = record["output"], _text(record.get("input"))
     if not isinstance(output, str):
         raise SeedGrpoError(
             f"{where}: output is of type {type(output).__name__}.", "a response's output must be a string."
@@ -157,7 +180,7 @@ def _add_response(
     parts = str(record["uid"]).rsplit("_", 2) if record.get("uid") is not None else []
     named = len(parts) == 3 and parts[2].isdigit()
     uid = parts[0] if named else str(prompt)
-    held = groups.setdefault((step, uid), _VerlGroup(Group(source, step, uid, prompt, record.get("gts"))))
+    held = groups.setdefault((step, uid), _VerlGroup(Group(source, step, uid, prompt, _gold(record.get("gts")))))
     session, index = (parts[1], int(parts[2])) if named else (str(len(held.final)), 0)
     if session not in held.final or index >= held.final[session][0]:
         held.final[session] = (index, _answer(record, output, template), _number(record["score"], "score", where))
@@ -170,14 +193,43 @@ def _answer(record: dict[str, Any], output: str, template: str) -> str | None:
     return extract_answer(output, template=template)
 
 
+def _text(value: Any) -> str | None:
+    """A prompt as text; messages, or whatever else a record holds, as JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deeply)"
+
+
+def _gold(value: Any) -> Any:
+    """A gold answer, or several; anything else is kept as text to look at."""
+    items = value if isinstance(value, list) else [value]
+    return value if all(item is None or isinstance(item, (str, int, float)) for item in items) else _text(value)
+
+
 def _number(value: Any, name: str, where: str) -> float:
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return float(value)
-    raise SeedGrpoError(f"{where}: {name} is {value!r}.", "it must be a finite number.")
+    try:
+        number = float(value) if isinstance(value, (int, float)) else math.nan
+    except OverflowError:  # an integer of hundreds of digits
+        number = math.inf
+    if not math.isfinite(number):
+        raise SeedGrpoError(f"{where}: {name} is {_short(value)}.", "it must be a finite number.")
+    return number
 
 
 def _whole(value: Any, name: str, where: str) -> int:
-    return int(_number(value, name, where))
+    number = _number(value, name, where)
+    if not number.is_integer() or not 0 <= number < MOST_STEPS:
+        raise SeedGrpoError(f"{where}: {name} is {_short(value)}.", "it must be a whole number from 0.")
+    return int(number)
+
+
+def _short(value: Any) -> str:
+    # Not repr first: Python refuses to write an integer of thousands of digits in decimal.
+    text = hex(value) if isinstance(value, int) and abs(value) >= MOST_STEPS else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def gold_of(group: Group) -> str | float | Sequence[str] | None:

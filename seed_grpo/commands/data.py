@@ -2,58 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from seed_grpo.data.prepare import Prepared
+
 app = typer.Typer(help="Prepare training and benchmark data.", no_args_is_help=True)
+
+Names = Annotated[
+    list[str],
+    typer.Option("--dataset", "-d", help="Data set; repeat it or use commas for several. `benchmarks`: all five."),
+]
+Out = Annotated[Path, typer.Option(help="Folder for the parquet files and their manifests.")]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="File, folder, or owner/name on the hub; one per data set, or one folder for all.  [default: the hub]"
+    ),
+]
+TemplateName = Annotated[str, typer.Option(help="Prompt template: qwen_math, r1 or none.")]
+AnswerTemplate = Annotated[
+    str | None,
+    typer.Option(
+        help="Where a response holds its answer: boxed, answer_tag, gsm8k, phrase, answer_line or auto.  "
+        "[default: the prompt template's]"
+    ),
+]
+PromptFormat = Annotated[
+    str, typer.Option(help="text: the template's bytes as one message; messages: for the model's chat template.")
+]
+Split = Annotated[str | None, typer.Option(help="Only this split: train or test.")]
+Revision = Annotated[str | None, typer.Option(help="Commit of the data set on the hub.")]
+Against = Annotated[
+    list[Path] | None, typer.Option(help="Folder of prepared test sets, whose problems are removed from training data.")
+]
+ProblemColumn = Annotated[str | None, typer.Option(help="Column with the problem.")]
+AnswerColumn = Annotated[str | None, typer.Option(help="Column with the gold answer.")]
+SolutionColumn = Annotated[str | None, typer.Option(help="Column with a solution that contains the answer.")]
+LevelColumn = Annotated[str | None, typer.Option(help="Column with the level.")]
+SubjectColumn = Annotated[str | None, typer.Option(help="Column with the subject.")]
+IdColumn = Annotated[str | None, typer.Option(help="Column with the id.")]
+SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave bad rows out instead of failing.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail if the number of rows is not the expected one.")]
 
 
 @app.command("prepare")
 def prepare(
-    dataset: Annotated[
-        list[str],
-        typer.Option("--dataset", "-d", help="Data set; repeat it or use commas for several. `benchmarks`: all five."),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for the parquet files and their manifests.")],
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="File, folder, or owner/name on the hub; one per data set, or one folder for all.  [default: the hub]"
-        ),
-    ] = None,
-    template: Annotated[str, typer.Option(help="Prompt template: qwen_math, r1 or none.")] = "qwen_math",
-    answer_template: Annotated[
-        str | None,
-        typer.Option(
-            help="Where a response holds its answer: boxed, answer_tag, gsm8k, phrase, answer_line or auto.  "
-            "[default: the prompt template's]"
-        ),
-    ] = None,
-    prompt_format: Annotated[
-        str, typer.Option(help="text: the template's bytes as one message; messages: for the model's chat template.")
-    ] = "text",
-    split: Annotated[str | None, typer.Option(help="Only this split: train or test.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Commit of the data set on the hub.")] = None,
-    against: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder of prepared test sets, whose problems are removed from training data."),
-    ] = None,
-    problem_column: Annotated[str | None, typer.Option(help="Column with the problem.")] = None,
-    answer_column: Annotated[str | None, typer.Option(help="Column with the gold answer.")] = None,
-    solution_column: Annotated[
-        str | None, typer.Option(help="Column with a solution that contains the answer.")
-    ] = None,
-    level_column: Annotated[str | None, typer.Option(help="Column with the level.")] = None,
-    subject_column: Annotated[str | None, typer.Option(help="Column with the subject.")] = None,
-    id_column: Annotated[str | None, typer.Option(help="Column with the id.")] = None,
-    skip_bad_rows: Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Leave bad rows out instead of failing.")
-    ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Fail if the number of rows is not the expected one.")
-    ] = False,
+    dataset: Names,
+    out: Out,
+    source: Sources = None,
+    template: TemplateName = "qwen_math",
+    answer_template: AnswerTemplate = None,
+    prompt_format: PromptFormat = "text",
+    split: Split = None,
+    revision: Revision = None,
+    against: Against = None,
+    problem_column: ProblemColumn = None,
+    answer_column: AnswerColumn = None,
+    solution_column: SolutionColumn = None,
+    level_column: LevelColumn = None,
+    subject_column: SubjectColumn = None,
+    id_column: IdColumn = None,
+    skip_bad_rows: SkipBadRows = False,
+    strict: Strict = False,
 ) -> None:
     """Write data sets as verl's parquet, each with a manifest: source, revision, counts, SHA-256, template.
 
@@ -65,16 +80,11 @@ def prepare(
 
     Example: seed-grpo data prepare -d gsm8k --template none --answer-template gsm8k --out prepared
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from seed_grpo.data.prepare import Options, plan
     from seed_grpo.data.prepare import prepare as prepare_all
-    from seed_grpo.data.registry import BENCHMARKS
+    from seed_grpo.data.registry import names_in
     from seed_grpo.data.templates import get_template
 
-    names = [name.strip() for item in dataset for name in item.split(",") if name.strip()]
-    names = [name for given in names for name in (BENCHMARKS if given == "benchmarks" else [given])]
     columns = {
         "problem": problem_column,
         "answer": answer_column,
@@ -83,18 +93,23 @@ def prepare(
         "subject": subject_column,
         "id": id_column,
     }
-    prepared = prepare_all(
-        plan(names, source or [], split=split, revision=revision),
-        out,
-        Options(get_template(template), prompt_format, columns, skip_bad_rows, strict, answer_template),
-        against=against or [],
-    )
+    requests = plan(names_in(dataset), source or [], split=split, revision=revision)
+    options = Options(get_template(template), prompt_format, columns, skip_bad_rows, strict, answer_template)
+    _show(prepare_all(requests, out, options, against=against or []))
+
+
+def _show(prepared: Sequence[Prepared]) -> None:
+    """A table of the files, and what a person should hear about them."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table("file", "rows", "left out", "template")
     warnings = Console(stderr=True, soft_wrap=True)
     for item in prepared:
         counts = item.manifest["left_out"].items()
         left_out = ", ".join(f"{count} {why.replace('_', ' ')}" for why, count in counts if count)
-        table.add_row(str(item.path), str(item.manifest["rows"]), left_out or "none", item.manifest["template"])
+        table.add_row(Text(str(item.path)), str(item.manifest["rows"]), left_out or "none", item.manifest["template"])
         for warning in item.warnings:
             warnings.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
     Console().print(table)

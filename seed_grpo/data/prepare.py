@@ -19,6 +19,7 @@ from seed_grpo.data.sources import BadRow, check_bad_rows, looks_local, read_hub
 from seed_grpo.data.templates import PASS_THROUGH, Template, get_template
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.meaning.answers import TEMPLATES as ANSWER_TEMPLATES
+from seed_grpo.runs.files import writable_folder
 
 
 @dataclass(frozen=True)
@@ -150,11 +151,9 @@ def prepare(
     Raises:
         SeedGrpoError, UsageError: the first source or row that cannot be used, named.
     """
-    folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{out} is a file.", "give a folder with --out.")
-    folder.mkdir(parents=True, exist_ok=True)
-    return [_prepare_one(request, folder, options, [folder, *map(Path, against)]) for request in requests]
+    folder = writable_folder(out)
+    test_folders = [folder, *(Path(each).expanduser() for each in against)]
+    return [_prepare_one(request, folder, options, test_folders) for request in requests]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ A revision stands here only where public sources name it for that data set; wher
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from seed_grpo.data.arithmetic import SPLITS
@@ -140,3 +140,9 @@ def get_dataset(name: str) -> Dataset:
         if name.lower() in dataset.aliases:
             return dataset
     raise UsageError(f"Unknown data set {name!r}.", f"choose among {', '.join(DATASETS)}.")
+
+
+def names_in(given: Iterable[str]) -> list[str]:
+    """The names in what a person gave: several with commas, and `benchmarks` for all of them."""
+    names = [name.strip() for item in given for name in item.split(",") if name.strip()]
+    return [name for each in names for name in (BENCHMARKS if each == "benchmarks" else [each])]

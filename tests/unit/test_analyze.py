@@ -161,6 +161,16 @@ def test_an_unfinished_last_line_is_left_out(tmp_path: Path) -> None:
         ('{"answers": ["5"], "rewards": [NaN]}', "line 2: reward"),
         ('{"output": null, "score": 1}', "line 2: output"),
         ('{"output": "5", "score": null}', "line 2: score"),
+        ('{"output": "5", "score": 1, "step": 1e300}', "line 2: step is 1e.300"),
+        ('{"output": "5", "score": 1, "step": 1.5}', "line 2: step is 1.5"),
+        ('{"output": "5", "score": 1, "step": -1}', "line 2: step is -1"),
+        ('{"output": "5", "score": 1, "step": 1' + "0" * 400 + "}", "line 2: step is 0x"),
+        ('{"output": "5", "score": 1' + "0" * 400 + "}", "line 2: score is 0x"),
+        ('{"output": "5", "score": 1' + "0" * 5000 + "}", "line 2 is not a JSON object"),
+        (
+            '{"answers": [{"a": "' + "x" * 500 + '"}], "rewards": [1]}',
+            "line 2: an answer is .{1,70}$|line 2: an answer",
+        ),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, words: str) -> None:
@@ -169,6 +179,69 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, words: str) -> None:
         lines.write(line + "\n")
     with pytest.raises(SeedGrpoError, match=words):
         read_groups(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "answers"),
+    [
+        (b"\xef\xbb\xbf" + json.dumps(OURS[0]).encode() + b"\r\n", [OURS[0]["answers"]]),
+        (json.dumps(OURS[2]).encode() + b'\n{"answers": ["\xc3', [OURS[2]["answers"]]),  # killed within a character
+    ],
+    ids=["byte order mark", "cut character"],
+)
+def test_bytes_that_editors_and_kills_leave(tmp_path: Path, content: bytes, answers: list[list[str]]) -> None:
+    (tmp_path / "prompts.jsonl").write_bytes(content)
+    assert [group.answers for group in read_groups(tmp_path / "prompts.jsonl")] == answers
+
+
+def test_latin_1_is_named_with_its_line(tmp_path: Path) -> None:
+    file = write(tmp_path / "prompts.jsonl", OURS[:1])
+    with open(file, "ab") as lines:
+        lines.write('{"answers": ["\xe9"], "rewards": [1]}\n'.encode("latin-1"))
+    with pytest.raises(SeedGrpoError, match=r"line 2 is not UTF-8 \(byte 15"):
+        read_groups(file)
+
+
+ODD = [
+    {**OURS[0], "prompt": [{"role": "user", "content": "1+1?\ud800"}]},
+    {**OURS[0], "prompt": "plain", "uid": "\udfff", "gold": {"tests": [1]}},
+    {**OURS[0], "prompt": None, "gold": ["\ud83d", 2]},
+    {**OURS[0], "prompt": 5, "answers": ["\ud800", "\x00", "", "\udcff" * 3], "gold": 0.5},
+    verl_line("u_0_0", "\\boxed{\ud800}", 1.0, input=[{"role": "user", "content": "q"}]),
+    verl_line(None, "\\boxed{1}", 1e308, input={"text": "q"}, gts={"a": 1}),
+]
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv"])
+def test_odd_records_end_in_a_table(tmp_path: Path, format: str) -> None:
+    """Lone surrogates anywhere, prompts of several types, golds of several types, in a file with an odd name."""
+    write(tmp_path / "ü [red] (1)" / "prompts.jsonl", ODD)
+    done = analyze(tmp_path / "ü [red] (1)", "--out", tmp_path / "o[1]", "--format", format, "--grade")
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+    path = tmp_path / "o[1]" / f"analysis.{format}"
+    prompts = pd.read_parquet(path) if format == "parquet" else pd.read_csv(path)
+    assert len(prompts) == len(ODD)
+    assert prompts["prompt"].tolist()[1] == "plain"
+    assert json.loads(prompts["prompt"].tolist()[0].replace("\\", "\\\\"))[0]["role"] == "user"
+    assert str(path) in done.stdout.replace("\n", "")
+
+
+@pytest.mark.parametrize("out", ["/proc/nowhere/out", "{file}", "{file}/below", "{long}"])
+def test_a_folder_that_takes_no_files(tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").touch()
+    write(tmp_path / "run" / "prompts.jsonl", OURS)
+    done = analyze(tmp_path / "run", "--out", out.format(file=tmp_path / "file", long=tmp_path / ("x" * 300)))
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("seed-grpo: ")
+    assert "--out" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "run" / "prompts.jsonl", OURS)
+    assert analyze("~/run", "--out", "~/out").returncode == 0
+    assert (tmp_path / "out" / "analysis.parquet").is_file()
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:
@@ -183,6 +256,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     [
         (["{empty}"], 1, "No rollouts"),
         (["{gone}"], 2, "does not exist"),
+        (["x" * 300], 2, "cannot be read"),
         (["{run}", "--format", "xlsx"], 2, "parquet, csv"),
         (["{run}", "--level", "fuzzy"], 2, "meaning"),
         (["{run}", "--estimator", "guess"], 2, "estimator"),
