@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seed_grpo.data.templates import PASS_THROUGH
+from seed_grpo.engines.generation_config import write_generation_config
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.export.model_card import write_card
 from seed_grpo.runs.checkpoints import is_whole, newest_whole, step_folder
@@ -65,6 +67,7 @@ def export(run: str | Path, out: str | Path, step: int | None = None) -> Exporte
         merge_shards(step_folder(run, step) / "actor", unfinished)
         config = _load_config(run)
         notes = restore_chat_template(unfinished, config.get("actor_rollout_ref", {}).get("model", {}))
+        write_generation_config(unfinished)
         write_card(unfinished, run, config, step, notes)
         if out.exists():
             out.rmdir()
@@ -105,17 +108,18 @@ def _load_config(run: Path) -> dict[str, Any]:
 
 
 def restore_chat_template(folder: Path, model: dict[str, Any]) -> list[str]:
-    """Give the exported tokenizer the original model's chat template if the run replaced it.
+    """Give the exported tokenizer the original model's chat template if the run passed its prompts through.
 
     A run on prompts that are stored as text passes them through unchanged, and saves its tokenizer that way; to be
-    served, the model needs its own template again.
+    served, the model needs its own template again. A template that the run set for its messages is what the model has
+    learned, and stays.
 
     Returns:
         A note if this could not be done; else an empty list.
     """
     from transformers import AutoTokenizer
 
-    if not model.get("custom_chat_template"):
+    if model.get("custom_chat_template") != PASS_THROUGH:
         return []
     origin = model.get("tokenizer_path") or model["path"]
     try:

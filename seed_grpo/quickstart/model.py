@@ -11,8 +11,10 @@ CHAT_TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor 
 
 
 def build_tokenizer() -> Any:
-    """Qwen2's byte-level tokenizer with a token for each byte and no merges (a custom tokenizer class would be lost
-    when `AutoTokenizer` loads the folder)."""
+    """Qwen2's byte-level tokenizer with a token for each byte and no merges.
+
+    A custom tokenizer class would be lost when `AutoTokenizer` loads the folder.
+    """
     from transformers import Qwen2Tokenizer
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -35,6 +37,8 @@ def build_model(
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
+    from seed_grpo.engines.generation_config import write_generation_config
+
     tokenizer = build_tokenizer()
     torch.manual_seed(seed)
     model = Qwen2ForCausalLM(
@@ -55,3 +59,4 @@ def build_model(
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    write_generation_config(folder)

@@ -8,11 +8,16 @@ prompts, and reinforcement learning has to tell right from wrong.
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seed_grpo.data.arithmetic import Problem, problems
 from seed_grpo.errors import SeedGrpoError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import TrainerCallback, TrainingArguments
 
 TENTHS_WRONG = {1: 5, 2: 6, 3: 7}
 """How many of ten examples are wrong, by the level of the sum."""
@@ -33,77 +38,116 @@ def warm_start(folder: str | Path, seed: int = 0, target: float = TARGET) -> flo
     Raises:
         SeedGrpoError: the target is not reached in `MAX_STEPS` steps.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
+    from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer
+
+    from seed_grpo.engines.generation_config import write_generation_config
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
-
-    def collate(batch: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-        width = max(len(example["input_ids"]) for example in batch)
-        fill = {"input_ids": tokenizer.pad_token_id, "labels": -100, "attention_mask": 0}
-        return {
-            name: torch.tensor([example[name] + [value] * (width - len(example[name])) for example in batch])
-            for name, value in fill.items()
-        }
-
-    def chosen(batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Whether each answer is the model's most likely one, digit by digit. Shape (examples,)."""
-        with torch.no_grad():
-            predicted = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.argmax(-1)
-        labels = batch["labels"][:, 1:]
-        return ((predicted[:, :-1] == labels) | (labels == -100)).all(dim=1)
-
-    dev = problems("dev")
-    right = collate([_example(tokenizer, problem, problem.answer) for problem in dev])
-    wrong = collate([_example(tokenizer, problem, problem.mistake) for problem in dev])
-
-    class StopAtTarget(TrainerCallback):
-        learned = accuracy = 0.0
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.global_step % CHECK_EVERY == 0:
-                is_right, is_wrong = chosen(right), chosen(wrong)
-                self.accuracy = float(is_right.float().mean())
-                self.learned = float((is_right | is_wrong).float().mean())
-                control.should_training_stop = self.learned >= target
-
-    check = StopAtTarget()
+    progress = _Progress(model, tokenizer)
     with tempfile.TemporaryDirectory() as scratch:
         Trainer(
             model=model,
-            args=TrainingArguments(
-                output_dir=scratch,
-                max_steps=MAX_STEPS,
-                per_device_train_batch_size=BATCH_SIZE,
-                learning_rate=LEARNING_RATE,
-                lr_scheduler_type="constant_with_warmup",
-                warmup_steps=20,
-                adam_beta2=0.98,
-                seed=seed,
-                use_cpu=True,
-                save_strategy="no",
-                logging_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-            ),
-            train_dataset=[
-                _example(tokenizer, problem, problem.mistake if tenth < TENTHS_WRONG[problem.level] else problem.answer)
-                for problem in problems("warm_start", seed)
-                for tenth in range(10)
-            ],
-            data_collator=collate,
-            callbacks=[check],
+            args=_training_arguments(scratch, seed),
+            train_dataset=_lessons(tokenizer, seed),
+            data_collator=partial(_collate, pad=tokenizer.pad_token_id),
+            callbacks=[_stop_at(target, progress)],
         ).train()
-    if check.learned < target:
+    if progress.learned < target:
         raise SeedGrpoError(
-            f"The warm start answers {check.learned:.0%} of its dev sums like its teacher after {MAX_STEPS} steps, "
+            f"The warm start answers {progress.learned:.0%} of its dev sums like its teacher after {MAX_STEPS} steps, "
             f"not {target:.0%}.",
             "choose another seed, or a lower target.",
         )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return check.accuracy
+    write_generation_config(folder)
+    return progress.accuracy
+
+
+class _Progress:
+    """How the model does on the dev sums.
+
+    Attributes:
+        learned: share of the sums that it answers like the teacher, right or wrong.
+        accuracy: share of the sums that it answers right.
+    """
+
+    learned = accuracy = 0.0
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self._model = model
+        pad, dev = tokenizer.pad_token_id, problems("dev")
+        self._right = _collate([_example(tokenizer, problem, problem.answer) for problem in dev], pad)
+        self._wrong = _collate([_example(tokenizer, problem, problem.mistake) for problem in dev], pad)
+
+    def measure(self) -> None:
+        is_right, is_wrong = self._chosen(self._right), self._chosen(self._wrong)
+        self.accuracy = float(is_right.float().mean())
+        self.learned = float((is_right | is_wrong).float().mean())
+
+    def _chosen(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Which of the answers are the model's likeliest, digit by digit. Shape (examples,)."""
+        import torch
+
+        with torch.no_grad():
+            output = self._model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+        predicted, labels = output.logits.argmax(-1), batch["labels"][:, 1:]
+        return ((predicted[:, :-1] == labels) | (labels == -100)).all(dim=1)
+
+
+def _stop_at(target: float, progress: _Progress) -> TrainerCallback:
+    """Ends training once the model has learned enough."""
+    from transformers import TrainerCallback
+
+    class StopAtTarget(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step % CHECK_EVERY == 0:
+                progress.measure()
+                control.should_training_stop = progress.learned >= target
+
+    return StopAtTarget()
+
+
+def _training_arguments(scratch: str, seed: int) -> TrainingArguments:
+    from transformers import TrainingArguments
+
+    return TrainingArguments(
+        output_dir=scratch,
+        max_steps=MAX_STEPS,
+        per_device_train_batch_size=BATCH_SIZE,
+        learning_rate=LEARNING_RATE,
+        lr_scheduler_type="constant_with_warmup",
+        warmup_steps=20,
+        adam_beta2=0.98,
+        seed=seed,
+        use_cpu=True,
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def _lessons(tokenizer: Any, seed: int) -> list[dict[str, list[int]]]:
+    """What the teacher writes: each sum ten times, in some of them wrong."""
+    return [
+        _example(tokenizer, problem, problem.mistake if tenth < TENTHS_WRONG[problem.level] else problem.answer)
+        for problem in problems("warm_start", seed)
+        for tenth in range(10)
+    ]
+
+
+def _collate(batch: list[dict[str, list[int]]], pad: int) -> dict[str, torch.Tensor]:
+    """Examples padded on the right, as tensors."""
+    import torch
+
+    width = max(len(example["input_ids"]) for example in batch)
+    fill = {"input_ids": pad, "labels": -100, "attention_mask": 0}
+    return {
+        name: torch.tensor([example[name] + [value] * (width - len(example[name])) for example in batch])
+        for name, value in fill.items()
+    }
 
 
 def _example(tokenizer: Any, problem: Problem, answer: str) -> dict[str, list[int]]:
