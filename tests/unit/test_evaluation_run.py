@@ -268,7 +268,7 @@ class TestMisuse:
     @pytest.mark.skipif("vllm" in sys.modules, reason="vllm is installed")
     def test_vllm_is_refused_where_it_is_not_installed(self, model: Path, sums: Path, tmp_path: Path) -> None:
         try:
-            import vllm  # noqa: F401
+            from vllm import LLM  # noqa: F401
         except ImportError:
             with pytest.raises(SeedGrpoError, match="needs vLLM, which does not load here"):
                 run(model, sums, tmp_path, "--backend", "vllm")
