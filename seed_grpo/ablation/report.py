@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seed_grpo.ablation import figures, tables
-from seed_grpo.ablation.paper import sentences
+from seed_grpo.ablation.paper import paper_notes
 from seed_grpo.ablation.results import ONE_POINT, ArmResult, Comparison, Results, collect
 from seed_grpo.report.build import Report, Section, to_markdown
 from seed_grpo.report.style import Figure
@@ -78,7 +78,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "arms": [_arm(each) for each in results.arms],
         "comparisons": [_comparison(each) for each in results.comparisons],
         "runs": [_run(run) for run in results.runs],
-        "paper": sentences(results.tables),
+        "paper": paper_notes(results.tables),
         "notes": results.notes,
     }  # fmt: skip
 

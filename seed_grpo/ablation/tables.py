@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seed_grpo.ablation.paper import differences, paper_row, sentences
+from seed_grpo.ablation.paper import differences, paper_notes, paper_row
 from seed_grpo.ablation.results import ONE_POINT, ArmResult, Comparison, Results, SeedsNeeded, p_value, points
 from seed_grpo.ablation.statistics import POWER, Interval, bootstrap_coverage
 from seed_grpo.evaluation.metrics import spread
@@ -158,7 +158,7 @@ def paper_table(results: Results) -> Table | None:
         "2505.12346v1); nothing of them was measured here, and another model on another task need not repeat them."
     )
     header = ["arm", "here", "difference here", "the paper's row", "its average", "its difference", "set otherwise"]
-    return Table("Beside the paper", header, rows, [note, *sentences(results.tables)])
+    return Table("Beside the paper", header, rows, [note, *paper_notes(results.tables)])
 
 
 def missing_table(results: Results) -> Table | None:

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from seed_grpo.ablation.paper import largest_gap, weight_range
 from seed_grpo.ablation.statistics import (
     EXACT_SEEDS,
     LEVEL,
@@ -185,13 +184,3 @@ def test_pairs_are_of_one_seed() -> None:
 def test_what_is_no_number_is_refused(bad: float) -> None:
     with pytest.raises(SeedGrpoError, match="seed 2"):
         compare({1: 0.5, 2: bad}, {1: 0.5})
-
-
-def test_the_bounds_of_the_papers_weights() -> None:
-    assert weight_range(0.02, "linear") == (pytest.approx(0.98), 1.0)
-    assert weight_range(0.02, "focal")[0] == pytest.approx(0.9604)
-    # A 7–1 split is the most certain that a group of right and wrong answers can be under Eq. 4; 4–4 under Eq. 5.
-    assert weight_range(0.02, "linear", "rao_blackwell")[1] == pytest.approx(1 - 0.02 * 0.3768 / math.log(8), abs=1e-5)
-    assert weight_range(0.02, "linear", "monte_carlo")[1] == pytest.approx(1 - 0.02 / 3)
-    assert largest_gap(0.02) == pytest.approx(1 / 1.02 - 0.98)
-    assert largest_gap(0.02) < 4e-4
