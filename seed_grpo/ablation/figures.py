@@ -1,4 +1,4 @@
-"""The figures of a study, as SVG and as PNG: Okabe and Ito's colours, and a line style beside each."""
+"""The figures of a study, as SVG and as PNG: in Okabe and Ito's colours, each with a line style of its own."""
 
 from __future__ import annotations
 
@@ -89,7 +89,8 @@ def entropy_accuracy(results: Results) -> Figure | None:
     return _panels(
         "entropy_accuracy",
         "Semantic entropy of the training prompts against validation accuracy, from the first validation (hollow) to "
-        "the last (filled); means over seeds. The entropy of other G and other estimators has other scales.",
+        "the last (filled); means over seeds. Entropies of different G and of different estimators are on different "
+        "scales.",
         found,
         panel,
         "validation accuracy (%)",
@@ -139,7 +140,7 @@ def weight_distribution(results: Results) -> Figure | None:
     return draw_figure(
         "weight_distribution",
         "Weights over all steps and seeds; black: 5th to 95th percentile and median of the mixed prompts, the only "
-        "ones where a weight acts. Rows are scaled to one height.",
+        "ones for which a weight acts. Each row is scaled to the same height.",
         draw,
         (WIDTH, 1.1 + 0.5 * len(found)),
     )
@@ -213,8 +214,8 @@ def differences(results: Results) -> Figure | None:
 
     return draw_figure(
         "differences",
-        "Paired differences, same seed: mean, 95 % t interval and bootstrap interval; p of the t test after Holm's "
-        "correction at the right. With few seeds the bootstrap interval is too narrow.",
+        "Paired differences, same seed: mean, 95 % t interval and bootstrap interval; on the right, p of the t test "
+        "after Holm's correction. With few seeds the bootstrap interval is too narrow.",
         draw,
         (WIDTH, 1.3 + 0.36 * sum(heights) + 0.2 * len(heights)),
     )
@@ -316,7 +317,7 @@ def _path(each: ArmResult) -> tuple[Floats, Floats]:
 def _panels(
     name: str, caption: str, found: Sequence[Group], panel: Callable[[Axes, Group], None], label: str
 ) -> Figure:
-    """A panel a group, two or three in a row, with one scale of accuracy."""
+    """A panel for each group, two or three in a row, with one scale of accuracy."""
     columns = min(len(found), 2 if len(found) in (2, 4) else 3)
     rows = -(-len(found) // columns)
 

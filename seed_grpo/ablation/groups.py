@@ -1,4 +1,4 @@
-"""Which arms belong into one picture: those that differ in one setting."""
+"""Which arms belong in one picture: those that differ in one setting."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ FACTORS = {
     "alpha": ("Strength α", ("alpha",)),
     "form": ("Form of f", ("form", "gamma")),
     "entropy": ("Entropy", ("estimator", "mass")),
-    "rollouts": ("Responses a prompt, G", ("group_size", "prompts", "steps")),
+    "rollouts": ("Responses per prompt, G", ("group_size", "prompts", "steps")),
     "clusters": ("Clusters", ("meaning", "no_answer")),
     "model": ("Model", ("model",)),
 }
 """What a study can vary: its heading, and the settings that go with it."""
 METHODS = "methods"
 FEW = 4
-"""So many arms fit into one picture whatever they vary."""
+"""Up to this many arms fit into one picture, whatever they vary."""
 
 
 @dataclass(frozen=True)

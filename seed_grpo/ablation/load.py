@@ -58,7 +58,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class PromptArrays:
-    """What `prompts.jsonl` holds, one entry a prompt and step: shape (N,) each."""
+    """What `prompts.jsonl` holds, an entry per prompt and step: shape (N,) each."""
 
     step_N: NDArray[np.int64]
     entropy_N: NDArray[np.float64]
@@ -82,8 +82,8 @@ class StudyRun:
         reason: why it does not count; empty for one that is done.
         final: the outcome of a run that is done, a share: the accuracy after the last step.
         steps_V, accuracies_V: the validations during training, in order.
-        by_benchmark: what `final` is the unweighted mean of, where there are several benchmarks.
-        evaluated: whether `final` is of an evaluation after training, and not the last validation.
+        by_benchmark: if there are several benchmarks, the accuracies that `final` is the unweighted mean of.
+        evaluated: whether `final` comes from an evaluation after training, not from the last validation.
         metrics: the records of all steps.
         summary: of a run that has ended.
     """
@@ -124,7 +124,7 @@ class StudyRun:
 
     @cached_property
     def prompts(self) -> PromptArrays | None:
-        """The prompts' numbers; None where there are none, or damaged. Read when first asked: the file can be large."""
+        """The prompts' numbers; None if they are missing or damaged. Read on first use: the file can be large."""
         names = ("step", "entropy", "max_entropy", "weight", "accuracy")
         try:
             rows = [[record[name] for name in names] for record in read_lines(self.folder / PROMPTS)]
@@ -194,7 +194,7 @@ def read_settings(path: Path) -> Settings:
     """
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # thirty times faster, where PyYAML was built with it
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # thirty times faster, if PyYAML was built with it
     try:
         config = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
         method, algorithm = config["seed_grpo"], config["algorithm"]
@@ -211,7 +211,7 @@ def read_settings(path: Path) -> Settings:
             group_size=int(config["actor_rollout_ref"]["rollout"]["n"]),
             prompts=int(config["data"]["train_batch_size"]),
             steps=int(config["trainer"]["total_training_steps"]),
-            # A study may give each seed a model of its own; that is no difference between arms.
+            # A study may give each seed a model of its own; that does not make arms differ.
             model=re.sub(r"/seed_\d+(?=/|$)", "", str(config["actor_rollout_ref"]["model"]["path"])),
             test_files=tuple([files] if isinstance(files, str) else map(str, files)),
         )
@@ -220,7 +220,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def test_problems(settings: Settings) -> dict[str, int] | None:
-    """How many problems each test file holds, by its name; None where they are not there any more."""
+    """How many problems each test file holds, by its name; None if a file is gone."""
     import pyarrow.parquet
 
     paths = [Path(file).expanduser() for file in settings.test_files]
@@ -276,7 +276,7 @@ def _numbers(path: Path) -> list[dict[str, float]]:
         isinstance(record, dict) and all(isinstance(value, (int, float)) for value in record.values())
         for record in records
     ):
-        raise SeedGrpoError(f"damaged: {path.name} holds something that is no number", "run the arm again.")
+        raise SeedGrpoError(f"damaged: {path.name} holds a value that is not a number", "run the arm again.")
     return records
 
 

@@ -24,7 +24,7 @@ JSON, CSV, MARKDOWN, FIGURES = "results.json", "results.csv", "results.md", "fig
 
 
 def write_results(out: Path, study: Study) -> None:
-    """Write the results of the study in `out`, of the runs that have ended; may be called at any time.
+    """Write the results of the runs that have ended; may be called at any time.
 
     Args:
         out: the study's folder.
@@ -84,7 +84,7 @@ def as_json(results: Results) -> dict[str, Any]:
 
 
 def as_csv(results: Results) -> str:
-    """A line a run."""
+    """A line per run."""
     rows = [_run(run) for run in results.runs]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")

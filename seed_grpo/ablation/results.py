@@ -35,7 +35,7 @@ ONE_POINT = 0.01
 
 @dataclass(frozen=True)
 class ArmResult:
-    """An arm: its runs that count, and its settings (None where no run has begun)."""
+    """An arm: its runs that count, and its settings (None if no run has begun)."""
 
     arm: Arm
     against: str | None
@@ -52,7 +52,7 @@ class ArmResult:
         return {seed: run.final for seed, run in self.runs.items() if run.final is not None}
 
     def spread(self, what: str) -> dict[str, float | None] | None:
-        """Mean and standard deviation over seeds of `final`, `best` or `before`; None where no run has it."""
+        """Mean and standard deviation over seeds of `final`, `best` or `before`; None if no run has it."""
         values = [value for run in self.runs.values() if (value := getattr(run, what)) is not None]
         return spread(values) if values else None
 
@@ -86,8 +86,8 @@ class Comparison:
         paired: the statistics.
         unpaired: seeds that one of the two lacks, left out.
         holm_p: the t test's p-value after Holm's correction over the study's comparisons.
-        sign_flip_holm_p: likewise of the sign-flip test.
-        paper: the paper's rows for the two, where it has them.
+        sign_flip_holm_p: the same for the sign-flip test.
+        paper: the paper's rows for the two, if it has them.
     """
 
     arm: str
@@ -113,7 +113,7 @@ class Comparison:
         return smallest_visible(self.paired.std, self.paired.n) if known and self.paired.std else None
 
     def seeds_for(self, difference: float | None) -> SeedsNeeded | None:
-        """How many seeds a true difference of this size would need; None where the spread is unknown or 0."""
+        """How many seeds a true difference of this size would need; None if the spread is unknown or 0."""
         std = self.paired.std
         if difference is None or not std:
             return None
@@ -142,7 +142,7 @@ class Results:
     """A study's results.
 
     Attributes:
-        problems: size of the test files by name; None where they are not there any more.
+        problems: size of the test files by name; None if they are gone.
         test_error: half the 95 % interval that the test set's size alone gives an accuracy, as a share.
     """
 
@@ -162,7 +162,7 @@ class Results:
 
     @property
     def tables(self) -> list[str]:
-        """The paper's tables that the study stands beside: its own, or those that vary what its arms vary."""
+        """The paper's tables that the study is compared with: its own, or those that vary what its arms vary."""
         if self.study.table in TABLES:
             return [self.study.table]
         known = [each.settings for each in self.arms if each.settings is not None]
@@ -190,7 +190,7 @@ class Results:
         no_prompts = [f"{run.arm}, seed {run.seed}" for run in done if run.prompts is None]
         if no_prompts:
             notes.append(
-                f"The prompts' records are missing or damaged, and the weights left out: {'; '.join(no_prompts)}."
+                f"The prompts' records are missing or damaged, and their weights are left out: {'; '.join(no_prompts)}."
             )
         samples: dict[int, list[str]] = {}
         for each in self.arms:
@@ -215,19 +215,25 @@ def collect(out: Path, study: Study) -> Results:
                 runs[arm.name, seed] = StudyRun(arm.name, seed, run.folder, "unusable", reason)
         done = {seed: runs[arm.name, seed] for seed in study.seeds if runs[arm.name, seed].state == "done"}
         arms.append(ArmResult(arm, study.against(arm.name), done, settings))
-    by_name = {each.arm.name: each for each in arms}
     problems = next((found for each in arms if each.settings and (found := test_problems(each.settings))), None)
     return Results(
         study,
         tuple(arms),
-        tuple(_compare(arms, by_name, study.table)),
+        tuple(compare_arms(arms, study.table)),
         tuple(runs.values()),
         problems,
         _test_error(arms, problems),
     )
 
 
-def _compare(arms: Sequence[ArmResult], by_name: Mapping[str, ArmResult], table: str | None) -> list[Comparison]:
+def compare_arms(arms: Sequence[ArmResult], table: str | None) -> list[Comparison]:
+    """Each arm against the one that it is compared with.
+
+    Args:
+        arms: all of the study.
+        table: the paper's, if the study reproduces one.
+    """
+    by_name = {each.arm.name: each for each in arms}
     pairs = [(each, by_name[each.against]) for each in arms if each.against]
     compared = [compare(a.outcomes, b.outcomes) for a, b in pairs]
     t_holm = holm([paired.t_p for paired, _ in compared])
@@ -259,20 +265,18 @@ def _test_error(arms: Sequence[ArmResult], problems: Mapping[str, int] | None) -
 def verdict(paired: Paired, holm_p: float | None, compared: int, visible: float | None) -> str:
     """A comparison in words; differences in points.
 
-    A difference counts where the t test survives Holm's correction; one whose own interval leaves out 0 and that does
-    not survive is called that; everything else is a null result, with what could not have been seen.
+    A difference counts if the t test survives Holm's correction. One whose own interval excludes 0 but that does not
+    survive is reported as such. Everything else is a null result, with the size that could not have been seen.
     """
     n = paired.n
     if paired.mean is None:
         return "not compared: no seed has both arms."
     if n == 1:
-        return (
-            f"{points(paired.mean)} points from one seed: no interval, since one difference says nothing of its spread."
-        )
+        return f"{points(paired.mean)} points from one seed: no interval, since one difference does not show a spread."
     if paired.std == 0:
         if paired.mean == 0:
             return f"identical: the same accuracy in each of {n} pairs."
-        return f"{points(paired.mean)} points in each of {n} pairs: without any spread there is no interval."
+        return f"{points(paired.mean)} points in each of {n} pairs: without a spread there is no interval."
     assert paired.t_interval is not None
     assert paired.t_p is not None
     assert holm_p is not None

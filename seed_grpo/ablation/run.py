@@ -194,7 +194,7 @@ def evaluate(job: Job, config: DictConfig) -> None:
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Remove what only a continuation of the run would need."""
+    """Remove what only resuming the run would need."""
     for checkpoint in folder.glob("global_step_*"):
         shutil.rmtree(checkpoint)
     (folder / TRACKER).unlink(missing_ok=True)
@@ -214,7 +214,7 @@ def is_locked(folder: Path) -> bool:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[bool]:
-    """Hold the folder, if nobody else does; the lock goes with the process, however that ends."""
+    """Hold the folder, if no other process does; the lock goes with the process, however that ends."""
     with open(folder / LOCK, "w") as lock:
         yield _acquire(lock)
 

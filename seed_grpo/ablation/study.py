@@ -54,9 +54,9 @@ class Arm:
 
     Attributes:
         name: of its folder.
-        overrides: Hydra overrides of `seed-grpo train`, behind the study's own.
+        overrides: Hydra overrides of `seed-grpo train`, after the study's own.
         label: for tables and figures.
-        against: the arm that it is compared with, instead of the study's baseline; its own name: with none.
+        against: the arm that it is compared with instead of the study's baseline; its own name means none.
         paper: the label of its row in the paper's table (`seed_grpo.report.paper`), if it has one.
     """
 
@@ -83,9 +83,9 @@ class Study:
         arms: in the order of tables.
         seeds: each arm is run with each.
         overrides: Hydra overrides common to all arms: experiment, platform, budget.
-        benchmarks: evaluated after training (`seed-grpo eval`); none where empty.
+        benchmarks: evaluated after training (`seed-grpo eval`); may be empty.
         eval_options: further options of `seed-grpo eval`, such as `--backend=vllm`.
-        quickstart: make the quickstart's warm-started model and data, one a seed, for all arms.
+        quickstart: make the quickstart's warm-started model and data, one per seed, for all arms.
         keep_checkpoints: leave a finished run's checkpoints where they are; by default they are removed.
         assumed: a run's time before one has been measured.
     """
@@ -121,7 +121,7 @@ class Study:
         raise UsageError(f"The study {self.name} has no arm {name!r}.", _hint(name, names, "its arms are"))
 
     def against(self, name: str) -> str | None:
-        """The arm that an arm is compared with; None for one that others are compared with and it with none."""
+        """The arm that an arm is compared with; None for one that is only compared against."""
         reference = self.arm(name).against or self.baseline
         return None if reference == name else reference
 

@@ -15,7 +15,7 @@ def arms_table(results: Results) -> Table:
     """Accuracy after the last step, and what the runs were like."""
     header = [
         "arm", "seeds", "before", "after the last step", "best evaluation (biased)", "entropy", "mixed prompts",
-        "weight on mixed prompts", "step",
+        "weight on mixed prompts", "time per step",
     ]  # fmt: skip
     rows = [
         Row(
@@ -36,8 +36,9 @@ def arms_table(results: Results) -> Table:
     notes = [
         "Greedy accuracy in percent, mean ± standard deviation over seeds (n − 1). The last step is the result. The "
         "best evaluation is what picking on the test set would have reported: it is biased upwards and shown for that "
-        "alone. Entropy in nats and mixed prompts (right and wrong responses) in percent, means over all training "
-        "steps; weights: mean (5th to 95th percentile), over the prompts where they act; step: median time.",
+        "reason only. Entropy in nats and mixed prompts (right and wrong responses) in percent, means over all "
+        "training steps; weights: mean (5th to 95th percentile), over the prompts for which they act; time per step: "
+        "median.",
         *_picking(results),
         *_test_error(results),
         *results.notes,
@@ -46,7 +47,7 @@ def arms_table(results: Results) -> Table:
 
 
 def benchmarks_table(results: Results) -> Table | None:
-    """The last evaluation by benchmark, where there are several."""
+    """The last evaluation by benchmark, if there are several."""
     names = list(dict.fromkeys(name for run in results.runs for name in run.by_benchmark))
     if len(names) < 2:
         return None
@@ -123,7 +124,7 @@ def power_table(results: Results) -> Table:
 
 
 def paper_table(results: Results) -> Table | None:
-    """The paper's numbers beside the arms'."""
+    """The paper's numbers next to the arms'."""
     rows = []
     by_arm = {each.arm: each for each in results.comparisons}
     for each in results.arms:
@@ -157,8 +158,8 @@ def paper_table(results: Results) -> Table | None:
         "The paper's columns are its printed averages over five benchmarks with Qwen2.5-Math-7B, one run each (arXiv "
         "2505.12346v1); nothing of them was measured here, and another model on another task need not repeat them."
     )
-    header = ["arm", "here", "difference here", "the paper's row", "its average", "its difference", "set otherwise"]
-    return Table("Beside the paper", header, rows, [note, *paper_notes(results.tables)])
+    header = ["arm", "here", "difference here", "the paper's row", "its average", "its difference", "set differently"]
+    return Table("Next to the paper", header, rows, [note, *paper_notes(results.tables)])
 
 
 def missing_table(results: Results) -> Table | None:
@@ -216,7 +217,7 @@ def _test_error(results: Results) -> list[str]:
         f"The test set has {sum(results.problems.values()):,} problems, the same for all arms: as a statement about "
         f"all such problems an accuracy is uncertain by ± {100 * results.test_error:.1f} points (95 %) from that "
         "alone, whatever the number of seeds. Part of this cancels in a difference of two arms; no interval below "
-        "contains it."
+        "includes it."
     ]
 
 
@@ -224,8 +225,8 @@ def _reading(comparisons: Sequence[Comparison]) -> list[str]:
     floors = {each.paired.n: each.paired.sign_flip_floor for each in comparisons if each.paired.t_p is not None}
     notes = [
         "Differences are of runs with the same seed, in points of accuracy after the last step. The verdicts rest on "
-        "the paired t test after Holm's correction over all comparisons of the study; it takes the differences as "
-        "roughly normal, which so few cannot show."
+        "the paired t test after Holm's correction over all comparisons of the study; the test assumes that the "
+        "differences are roughly normal, which so few cannot show."
     ]
     for n, floor in sorted(floors.items()):
         assert floor is not None

@@ -25,7 +25,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation: its name here, its results, and a record a problem."""
+    """An evaluation: its name here, its results, and a record per problem."""
 
     name: str
     results: dict[str, Any]

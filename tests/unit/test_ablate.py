@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import fcntl
 import json
 import os
@@ -23,15 +24,19 @@ from rich.console import Console
 from runs import ROOT
 from typer.testing import CliRunner
 
+from seed_grpo.ablation import tables
 from seed_grpo.ablation.compose import budget_of, load_composed
 from seed_grpo.ablation.estimate import RunTimes, duration, run_times, seconds_left
 from seed_grpo.ablation.job import Job, quoted
+from seed_grpo.ablation.load import StudyRun, read_settings
 from seed_grpo.ablation.overview import Overview
+from seed_grpo.ablation.results import ArmResult, Results, compare_arms
 from seed_grpo.ablation.run import LOCK, State, execute, is_locked, state_of
 from seed_grpo.ablation.selection import Selection, check_folder, first_difference, flat, select
 from seed_grpo.ablation.study import Study, override_key, read_study, shipped_studies, write_study
 from seed_grpo.cli import app
 from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.report.build import Report, Section, to_markdown
 from seed_grpo.runs.names import CONFIG, FAILED, METRICS, RUNNING, SUMMARY
 from seed_grpo.training.compose import compose_config
 
@@ -531,6 +536,43 @@ def test_the_overview_in_a_file_is_a_line_for_each_thing_that_happens(small: tup
         ["b", " seed 1: failed. [/because] it [red]did."], ["a", " seed 2: running"],
     ]  # fmt: skip
     assert "accuracy 25.0% → 50.0%, 10 s. 1 done, 1 running, 2 waiting; time left: 29 s" in lines[1]
+
+
+# ---- the published results ------------------------------------------------------------------------------------------
+
+
+def test_the_published_tables_are_what_the_code_makes_of_the_published_runs(
+    composed: dict[str, tuple], tmp_path: Path
+) -> None:
+    """`results.md` against `results.csv` next to it; what only the runs' prompts tell is left out."""
+    study, configs = composed["cpu"]
+    published = ROOT / "docs" / "results" / "ablation_cpu"
+    runs: dict[str, dict[int, StudyRun]] = {}
+    with open(published / "results.csv", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            before, best, final = (float(row[key]) for key in ("before", "best_of_evaluations_biased", "final"))
+            metrics = {"step": 30, "seed_grpo/entropy": float(row["entropy"])}
+            runs.setdefault(row["arm"], {})[int(row["seed"])] = StudyRun(
+                row["arm"], int(row["seed"]), tmp_path, row["state"], "", final, (0, 15, 30), (before, best, final),
+                metrics=[metrics],
+            )  # fmt: skip
+    arms = []
+    for arm in study.arms:
+        OmegaConf.save(configs[arm.name], tmp_path / CONFIG, resolve=True)
+        arms.append(ArmResult(arm, study.against(arm.name), runs[arm.name], read_settings(tmp_path / CONFIG)))
+    every = [run for of_arm in runs.values() for run in of_arm.values()]
+    results = Results(study, tuple(arms), tuple(compare_arms(arms, study.table)), tuple(every), None, None)
+    assert len(every) == 60
+
+    page = (published / "results.md").read_text(encoding="utf-8")
+    made = [tables.differences_table(results), tables.power_table(results), tables.paper_table(results)]
+    sections = [Section(table.title, tables=[table]) for table in made if table]
+    parts = to_markdown(Report("", "", sections)).strip().split("\n\n")[2:]
+    assert len(parts) > 20
+    for part in parts:
+        assert f"\n\n{part}\n\n" in page
+    for arm_row in tables.arms_table(results).rows:
+        assert f"| {' | '.join(arm_row.cells[:6])} |" in page
 
 
 # ---- the command ---------------------------------------------------------------------------------------------------

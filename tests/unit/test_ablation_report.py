@@ -477,5 +477,5 @@ def test_arms_are_grouped_by_what_they_vary(many: tuple[Path, Study]) -> None:
         "Strength α": ["dr_grpo", "alpha_0.02", "alpha_0.1", "alpha_0.5", "alpha_1"],
         "Form of f": ["alpha_0.5", "form_exponential", "form_focal", "form_reciprocal"],
         "Entropy": ["alpha_0.5", "rao_blackwell"],
-        "Responses a prompt, G": ["alpha_0.5", "g4", "g16"],
+        "Responses per prompt, G": ["alpha_0.5", "g4", "g16"],
     }
