@@ -149,7 +149,7 @@ def merge_numbers(tokens: list[str]) -> list[str]:
             continue
         whole, fixed = whole.lstrip("0") or "0", fixed.rstrip("0")
         number = f"{whole}.{fixed}" if fixed else whole
-        if out and is_letter(out[-1]) and not _has_letter_exponent(tokens, index):
+        if out and out[-1][-1].isalpha() and is_letter(out[-1]) and not _has_letter_exponent(tokens, index):
             out += ["_", "{", number, "}"]  # x2 is the second x, not twice x; but n2^{n-1} is a product
         else:
             out.append(number)

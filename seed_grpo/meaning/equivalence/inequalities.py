@@ -16,6 +16,7 @@ RELATIONS = frozenset(
 )
 INEQUALITIES = frozenset(("<", ">", "\\le", "\\ge", "\\ne"))
 OPERATORS = frozenset(("\\sum", "\\prod", "\\int", "\\lim"))
+_NO_NAME = frozenset(("-", "+", "\\frac", "\\sqrt", "[", "\\{", "|", "\\pi"))
 MIRRORED = {"<": ">", "\\le": "\\ge", ">": "<", "\\ge": "\\le", "\\ne": "\\ne", "=": "="}
 
 
@@ -170,6 +171,8 @@ def name_of_side(tokens: list[str]) -> str | None:
     if len(tokens) > 2 and (tokens[0], tokens[-1]) == ("(", ")") and encloses(tokens):
         parts = [name_of_side(part) for part in split(tokens[1:-1], frozenset((",",)))[0]]
         return f"({','.join(part for part in parts if part)})" if len(parts) > 1 and all(parts) else None
+    if not tokens or tokens[0] in _NO_NAME or tokens[0][0].isdigit():
+        return None
     try:
         tree = read_expression(tokens)
     except Unreadable:

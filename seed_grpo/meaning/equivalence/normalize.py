@@ -38,6 +38,7 @@ _MAX_WRAPPERS = 8
 _PLAIN_INTEGER = re.compile(r"-?[1-9][0-9]{0,99}")
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _WRAPPERS = (("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("*", "*"), ("__", "__"), ("`", "`"), ('"', '"'))
+_JUNK_ENDS = (".", ",", ";", ":", "\\")
 _JUNK = (",", ";", "\\\\", " \\", ":")
 _WRAPPING_COMMAND = re.compile(
     r"\\(boxed|fbox|text|textrm|textnormal|textbf|textit|mathrm|mathbf|mathit|mbox|hbox|boldsymbol|bm|displaystyle)\s*(?=\{)"
@@ -47,6 +48,7 @@ _SPACED_THOUSANDS = re.compile(r"([+-]?)([0-9]{1,3}(?: [0-9]{3})+)(\.[0-9]+)?")
 _CHOICE = re.compile(
     r"(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer) )?\(?([A-Z])[).:]?|\(([a-e])\)|(?:[Oo]ption|[Cc]hoice) \(?([a-e])\)?"
 )
+_CHOICE_STARTS = frozenset("\\(ABCDEFGHIJ")
 _GAP = r"(?:\\ |\\[,;:]|\\quad|\\qquad|~| )"
 _CHOICE_WITH_TEXT = re.compile(
     r"(?:\\(?:text|textbf|textrm|mathrm|mathbf|bold|mbox) ?\{ ?)(?:\(([A-Ja-e])\)|([A-J])[).:])[.:]? ?\}"
@@ -71,7 +73,7 @@ def normalized_key(answer: str) -> str:
     if len(stripped) > MAX_CHARACTERS:
         return "m:" + stripped
     text, as_text = _unwrap(clean(repair(answer)))
-    choice = _CHOICE_WITH_TEXT.fullmatch(text) or _TEXT_AND_BRACE.fullmatch(text)
+    choice = text[:1] in _CHOICE_STARTS and (_CHOICE_WITH_TEXT.fullmatch(text) or _TEXT_AND_BRACE.fullmatch(text))
     if choice:
         *letters, rest = [group for group in choice.groups() if group is not None]
         if not _CHOICE_WITH_TEXT.search(rest) and "=" not in rest[:2]:
@@ -171,14 +173,9 @@ def _unwrap(text: str) -> tuple[str, bool]:
     for _ in range(_MAX_WRAPPERS):
         before = text
         text = trim(text)
-        if text.endswith(".") and not text.endswith(("..", "\\.")):
-            text = text[:-1].rstrip()
-        for junk in _JUNK:
-            text = text.removesuffix(junk).rstrip()
-        if text.endswith("\\") and not text.endswith("\\\\"):
-            text = text[:-1].rstrip()
-        dollars = len(_DOLLAR.findall(text))
-        if dollars and dollars % 2 == 0:  # $69$,$84$
+        if text.endswith(_JUNK_ENDS):
+            text = _without_junk(text)
+        if "$" in text and (dollars := len(_DOLLAR.findall(text))) and dollars % 2 == 0:  # $69$,$84$
             text = _DOLLAR.sub("", text).strip()
         command = _WRAPPING_COMMAND.match(text)
         group = text[command.end() :] if command else text
@@ -186,14 +183,25 @@ def _unwrap(text: str) -> tuple[str, bool]:
             as_text = as_text or bool(command and command[1] not in ("boxed", "fbox", "displaystyle"))
             text = group[1:-1].replace("~", " ").strip()
         for opening, closing in _WRAPPERS:
-            inner = text[len(opening) : len(text) - len(closing)].strip()
-            if len(text) > len(opening + closing) and text.startswith(opening) and text.endswith(closing):
+            if text.startswith(opening) and text.endswith(closing) and len(text) > len(opening + closing):
+                inner = text[len(opening) : len(text) - len(closing)].strip()
                 text = inner if closing not in inner and opening not in inner else text
         if text == before:
             break
-    if len(_DOLLAR.findall(text)) == 1:  # a single one is currency
+    if "$" in text and len(_DOLLAR.findall(text)) == 1:  # a single one is currency
         text = _DOLLAR.sub(r"\\$", text)
     return text, as_text
+
+
+def _without_junk(text: str) -> str:
+    """Without a full stop, commas, line breaks and backslashes at the end."""
+    if text.endswith(".") and not text.endswith(("..", "\\.")):
+        text = text[:-1].rstrip()
+    for junk in _JUNK:
+        text = text.removesuffix(junk).rstrip()
+    if text.endswith("\\") and not text.endswith("\\\\"):
+        text = text[:-1].rstrip()
+    return text
 
 
 def _closes(text: str) -> int:

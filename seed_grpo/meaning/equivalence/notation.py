@@ -28,11 +28,12 @@ def plain_notation(text: str) -> str:
             text = text.replace(sign, command)
     if "\\\\" in text:
         text = _ROW_SPACING.sub(r"\\\\", text)
-    if "m" in text or "M" in text:
+    if ".m" in text or ". m" in text or "M" in text:
         text = _HALF_DAY.sub(lambda match: f"{(match[1] or match[2]).lower()}m", text)
-    if "." in text:
+    if "dots" in text or "..." in text:
         text = _REPEATING.sub(_repeating, text)
-    text = _ORDINAL.sub("", text)
+    if "th" in text or "st" in text or "nd" in text or "rd" in text:
+        text = _ORDINAL.sub("", text)
     return text
 
 

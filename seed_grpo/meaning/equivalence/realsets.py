@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import mpmath
 
+from seed_grpo.meaning.equivalence.rationals import rational_key
 from seed_grpo.meaning.equivalence.values import as_fraction, format_value, recognised
 
 End: TypeAlias = tuple[Fraction | None, str]
@@ -47,7 +48,7 @@ def end(value: Any) -> End | None:
     exact = recognised(value)
     if isinstance(exact, mpmath.mpc):
         return None
-    return (exact if isinstance(exact, Fraction) else as_fraction(exact)), format_value(value)
+    return (exact, rational_key(exact)) if isinstance(exact, Fraction) else (as_fraction(exact), format_value(value))
 
 
 def between(low: End | None, high: End | None, low_closed: bool, high_closed: bool) -> RealSet:

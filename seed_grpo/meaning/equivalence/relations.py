@@ -165,7 +165,7 @@ class RelationReader(SetReader):
         defined = _definition(left, right) or _definition(right, left)
         if defined is not None:
             return defined
-        if _always_zero(difference):
+        if (left.kind != "symbol" or left.name in right.symbols) and _always_zero(difference):
             sides = sorted((_structure(left, left_tokens), _structure(right, right_tokens)))
             return ["chain", evaluate.value_key(left), sides]
         solutions = [
@@ -267,6 +267,8 @@ def _definition(left: Node, right: Node) -> Key | None:
 def _always_zero(difference: Node) -> bool:
     """Whether both sides of an equation are the same for all values."""
     try:
+        if evaluate.value_at(difference, "positive") != "q:0":
+            return False
         return evaluate.value_key(difference) == "q:0"
     except Unreadable:
         return False

@@ -29,6 +29,7 @@ _BEHEADED = re.compile(
     r"(?<![A-Za-z\\])(?:(rac|frac|dfrac|tfrac|ext|extbf|oxed|inom)(?=\{)|(imes|heta|arphi)(?![A-Za-z]))"
 )
 _HEADS = {"rac": "f", "ext": "t", "extbf": "t", "oxed": "b", "inom": "b", "imes": "t", "heta": "t", "arphi": "v"}
+_PIECES = ("rac{", "ext{", "extbf{", "oxed{", "inom{", "imes", "heta", "arphi")
 _UNICODE = re.compile(r"\\{1,2}u([0-9A-Fa-f]{4})|(?<![A-Za-z\\])u(00[A-Fa-f][0-9A-Fa-f]|22[0-9A-Fa-f]{2})(?![A-Za-z])")
 
 
@@ -36,13 +37,15 @@ def repair(answer: str) -> str:
     """The answer with its commands restored."""
     if "u" in answer:
         answer = _UNICODE.sub(_character, answer)
-    if any(escape in answer for escape in _ESCAPES):
+    if not answer.isprintable():
         answer = _ESCAPED.sub(_restored, answer)
     if "\\\\" in answer:
         if "\\\\begin" in answer:  # everything is written twice
             answer = answer.replace("\\\\", "\\")
         elif "\\begin" not in answer:
             answer = _DOUBLED.sub(_single, answer)
+    if not any(piece in answer for piece in _PIECES):
+        return answer
     return _BEHEADED.sub(lambda match: "\\" + _HEADS.get(match[0], "") + match[0], answer)
 
 
