@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.runs.files import writable_folder
@@ -29,6 +29,7 @@ class Analysis:
     Attributes:
         prompts: a row per prompt and step.
         table, plot: the files.
+        also_graded: what another grader says, if one was asked (`seed_grpo.analysis.second_opinion`).
         counts: the answers that were compared by their spelling, by the reason.
     """
 
@@ -36,6 +37,7 @@ class Analysis:
     table: Path
     plot: Path
     counts: dict[str, int]
+    also_graded: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,14 @@ class AnalysisOptions:
         out: the folder for the table and the plot.
         format: of the table.
         grade: grade the answers again with this library's keys, if there is a gold answer.
+        also_grade: another grader that is asked too (`seed_grpo.meaning.graders`).
     """
 
     settings: Settings
     out: Path
     format: str = "parquet"
     grade: bool = False
+    also_grade: str | None = None
 
     def __post_init__(self) -> None:
         from seed_grpo.meaning.equivalence import LEVELS
@@ -70,9 +74,12 @@ def analyze_rollouts(paths: Sequence[Path], options: AnalysisOptions, progress: 
     """
     from seed_grpo.analysis.measure import measure_groups
     from seed_grpo.analysis.rollouts import find_files, read_groups
+    from seed_grpo.analysis.second_opinion import also_grade
     from seed_grpo.analysis.summary import plot_accuracy
     from seed_grpo.meaning.equivalence import shared_keyer
+    from seed_grpo.meaning.graders import SecondOpinion
 
+    other = SecondOpinion(options.also_grade) if options.also_grade is not None else None
     files = find_files(paths)
     out = writable_folder(options.out)
     groups = []
@@ -90,7 +97,11 @@ def analyze_rollouts(paths: Sequence[Path], options: AnalysisOptions, progress: 
     )
     table = write_table(prompts, out / f"analysis.{options.format}")
     plot = plot_accuracy(prompts, options.settings, out / "accuracy_vs_entropy.png")
-    return Analysis(prompts, table, plot, shared_keyer().take_counts())
+    also_graded = None
+    if other is not None:
+        also_graded = also_grade(other, groups, prompts["rewards"].tolist(), out)
+        other.close()
+    return Analysis(prompts, table, plot, shared_keyer().take_counts(), also_graded)
 
 
 def write_table(prompts: pd.DataFrame, path: Path) -> Path:

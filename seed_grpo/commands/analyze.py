@@ -28,6 +28,10 @@ Template = Annotated[
 ]
 Grade = Annotated[bool, typer.Option("--grade", help="Grade the answers again with this library's keys.")]
 
+AlsoGrade = Annotated[
+    str | None, typer.Option(help="Grade with another grader too, and list every disagreement: math-verify.")
+]
+
 
 def analyze(
     paths: Paths,
@@ -40,6 +44,7 @@ def analyze(
     no_answer: NoAnswer = "singleton",
     template: Template = "boxed",
     grade: Grade = False,
+    also_grade: AlsoGrade = None,
 ) -> None:
     """Clusters, entropies and weights of dumped rollouts, per prompt: a summary, a table, and a plot. No GPU.
 
@@ -53,19 +58,22 @@ def analyze(
     from rich.console import Console
 
     from seed_grpo.analysis.run import AnalysisOptions, analyze_rollouts
+    from seed_grpo.analysis.second_opinion import second_opinion_line
     from seed_grpo.analysis.summary import summary_table
     from seed_grpo.settings import Settings
 
     settings = Settings(alpha=alpha, gamma=gamma, estimator=estimator, meaning=level, no_answer=no_answer,
                         answer_template=template)  # fmt: skip
     with _progress_bar() as progress:
-        analysis = analyze_rollouts(paths, AnalysisOptions(settings, out, format, grade), progress)
+        analysis = analyze_rollouts(paths, AnalysisOptions(settings, out, format, grade, also_grade), progress)
     console = Console()
     console.print(summary_table(analysis.prompts, settings))
     console.print(
         f"Answers that the level symbolic compared by their spelling: {analysis.counts['guarded']} could not be "
         f"evaluated, {analysis.counts['timeouts']} ran out of time."
     )
+    if analysis.also_graded is not None:
+        console.print(second_opinion_line(analysis.also_graded, out), soft_wrap=True, markup=False, highlight=False)
     console.print(f"{analysis.table}; {analysis.plot}", soft_wrap=True, markup=False, highlight=False)
 
 

@@ -43,6 +43,9 @@ AnswerTemplate = Annotated[
     str | None,
     typer.Option(help="Where a response holds its answer: boxed, answer_tag, gsm8k or phrase.  [default: the data's]"),
 ]
+AlsoGrade = Annotated[
+    str | None, typer.Option(help="Grade with another grader too, and list every disagreement: math-verify.")
+]
 ClusterLevel = Annotated[str, typer.Option(help="When answers are the same: exact, normalized or symbolic.")]
 Tokenizer = Annotated[
     str | None,
@@ -84,6 +87,7 @@ def evaluate(
     template: Template = None,
     answer_template: AnswerTemplate = None,
     cluster_level: ClusterLevel = "symbolic",
+    also_grade: AlsoGrade = None,
     tokenizer: Tokenizer = None,
     chat_template_kwargs: ChatTemplateKwargs = None,
     revision: Revision = None,

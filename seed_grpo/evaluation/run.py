@@ -14,9 +14,11 @@ from seed_grpo.errors import SeedGrpoError
 from seed_grpo.evaluation.backends import Backend, Completion, Request, Source
 from seed_grpo.evaluation.prompts import PromptWriter
 from seed_grpo.evaluation.responses import Key, ResponseFile
+from seed_grpo.evaluation.second_opinion import also_grade
 from seed_grpo.evaluation.state import State, only_one
 from seed_grpo.evaluation.summarize import summarize
 from seed_grpo.evaluation.task import Batch, Task
+from seed_grpo.meaning.graders import SecondOpinion
 from seed_grpo.runs.files import replace_file, writable_folder
 from seed_grpo.runs.names import PROBLEMS, RESPONSES, RESULTS
 from seed_grpo.runs.summary import versions
@@ -50,6 +52,8 @@ def run_evaluation(task: Task, source: Source, out: str | Path, watch: Watch = W
     """
     start = time.monotonic()
     folder = writable_folder(out)
+    asked = task.settings.also_grade
+    other = SecondOpinion(asked) if asked is not None else None  # before anything is sampled: it may not be installed
     with only_one(folder):
         run = _Run(task, ResponseFile(folder / RESPONSES), State(folder, task), watch)
         before = run.state.seconds
@@ -68,6 +72,10 @@ def run_evaluation(task: Task, source: Source, out: str | Path, watch: Watch = W
             "backend": run.state.backend,
             "wall_seconds": run.state.seconds,
         }
+        if other is not None:
+            watch.progress(len(run.keys), len(run.keys), f"grading with {other.grader.name}")
+            results["also_graded"] = also_grade(other, task, run.responses.have, summary.grades)
+            other.close()
         replace_file(folder / PROBLEMS, "".join(json.dumps(record) + "\n" for record in summary.problems))
         replace_file(folder / RESULTS, json.dumps(results, indent=2) + "\n")
     return results

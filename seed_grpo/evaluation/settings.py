@@ -23,6 +23,7 @@ class Settings:
         seeds: the samples are drawn once for each.
         cluster_level: when two answers are the same, for majority and entropy.
         grade_level: at which answers are compared with the gold answer.
+        also_grade: another grader that is asked too (`seed_grpo.meaning.graders`).
         extra: further settings that results.json names.
     """
 
@@ -35,6 +36,7 @@ class Settings:
     seeds: tuple[int, ...] = (0,)
     cluster_level: str = "symbolic"
     grade_level: str = "symbolic"
+    also_grade: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

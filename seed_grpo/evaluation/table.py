@@ -29,6 +29,14 @@ def results_table(results: dict[str, Any]) -> Table:
     add("95 % interval", ("–".join(map(_percent, one["pass_at_1_interval"])) for one in each))
     add("cut off", (one["truncated"] for one in each))
     add("no answer", (one["no_answer"] for one in each))
+    if "also_graded" in results:
+        other = results["also_graded"]
+        theirs = (one["greedy"]["theirs"] for one in other["benchmarks"].values())
+        add(f"pass@1, {other['grader']}", map(_percent, theirs), _percent(other["average"]["theirs"]))
+        add(
+            "disagreements",
+            (sum(kind["disagreements"] for kind in one.values()) for one in other["benchmarks"].values()),
+        )
     if "averages" in results:
         k, averages = results["settings"]["samples"], results["averages"]
         for label, key in ((f"avg@{k}", "avg_at_k"), (f"maj@{k}", "maj_at_k")):

@@ -72,6 +72,7 @@ class Task:
             "answer_template": {benchmark.name: benchmark.form.answer_template for benchmark in self.benchmarks},
             "cluster_level": settings.cluster_level,
             "grade_level": settings.grade_level,
+            "also_grade": settings.also_grade,
             "truncated_rule": "an answer in a response that was cut off counts, as in the paper's evaluation",
             "data": {benchmark.name: benchmark.origin for benchmark in self.benchmarks},
         }

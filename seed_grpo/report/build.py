@@ -16,6 +16,7 @@ from seed_grpo.report import figures, tables
 from seed_grpo.report.examples import Example, from_evaluation, from_run
 from seed_grpo.report.load import load
 from seed_grpo.report.paper import paper_data
+from seed_grpo.report.second_opinion import second_opinion_tables
 from seed_grpo.report.style import Figure
 from seed_grpo.runs.files import replace_file
 
@@ -80,6 +81,9 @@ def collect(paths: Sequence[str | Path], title: str) -> Report:
         found = [table for each in evaluations if (table := tables.uncertainty_table(each))]
         drawn = [figures.risk_coverage(evaluations), *map(figures.entropy_histogram, evaluations)]
         sections.append(Section("What the uncertainty predicts", tables=found, figures=_named(drawn)))
+    if second := [table for each in evaluations for table in second_opinion_tables(each)]:
+        text = "The same responses under another grader: what the choice of a grader is worth."
+        sections.append(Section("A second opinion", text, tables=second))
     if runs:
         table = tables.runs_table(runs)
         drawn = [figures.training_curves(runs), figures.run_entropy_histogram(runs)]
