@@ -12,6 +12,7 @@ import typer
 from seed_grpo.errors import UsageError
 from seed_grpo.evaluation.backends import BACKENDS, BackendOptions, Source
 from seed_grpo.evaluation.backends.dialects import AUTO, DIALECTS
+from seed_grpo.meaning.answers import TEMPLATES as ANSWER_TEMPLATES
 
 if TYPE_CHECKING:
     from seed_grpo.evaluation.run import Watch
@@ -41,7 +42,7 @@ Template = Annotated[
 ]
 AnswerTemplate = Annotated[
     str | None,
-    typer.Option(help="Where a response holds its answer: boxed, answer_tag, gsm8k or phrase.  [default: the data's]"),
+    typer.Option(help=f"Where a response holds its answer: {', '.join(ANSWER_TEMPLATES)}.  [default: the data's]"),
 ]
 AlsoGrade = Annotated[
     str | None, typer.Option(help="Grade with another grader too, and list every disagreement: math-verify.")

@@ -70,7 +70,7 @@ class DataOptions:
         data: folder of prepared data.
         benchmarks: names with commas; one given twice counts once.
         template: of the prompts; None: as a training run on these files has them.
-        answer_template: where answers stand; None: where the template asks for them.
+        answer_template: where answers stand; None: where the data were prepared for, or the template asks for them.
         limit: only the first so many problems of each.
     """
 
@@ -119,7 +119,7 @@ def load_benchmark(name: str, options: DataOptions) -> Benchmark:
     validate_parquet(path)
     rows = [_Row.read(row, index) for index, row in enumerate(pq.read_table(path).to_pylist())]
     manifest = read_manifest(path)
-    form, messages = _choose_form(rows[: options.limit], manifest.get("prompt_format"), options, path)
+    form, messages = _choose_form(rows[: options.limit], manifest, options, path)
     problems = tuple(
         Problem(row.id, row.problem or str(row.messages[-1]["content"]), row.golds, asked)
         for row, asked in zip(rows, messages, strict=False)
@@ -172,7 +172,7 @@ class _Row:
 
 
 def _choose_form(
-    rows: Sequence[_Row], stored: str | None, options: DataOptions, path: Path
+    rows: Sequence[_Row], manifest: Mapping[str, Any], options: DataOptions, path: Path
 ) -> tuple[PromptForm, list[Messages]]:
     """How the prompts are written, and the messages of each row.
 
@@ -180,9 +180,10 @@ def _choose_form(
     the model's chat template; so do rows of other people's files, whatever they hold.
     """
     first = rows[0]
-    ours = first.template
+    ours, prepared_for = first.template, None
     if options.template is None:
-        if ours is not None and (stored or _stored_format(first)) == "text":
+        prepared_for = manifest.get("answer_template")
+        if ours is not None and (manifest.get("prompt_format") or _stored_format(first)) == "text":
             form, messages = _text_form(ours), [row.messages for row in rows]
         else:
             form, messages = _model_form(ours), [row.messages for row in rows]
@@ -191,7 +192,7 @@ def _choose_form(
     else:
         template = get_template(options.template)
         form, messages = _text_form(template), [_as_text(row, template, path) for row in rows]
-    answer_template = options.answer_template or form.answer_template
+    answer_template = options.answer_template or prepared_for or form.answer_template
     return PromptForm(form.name, form.chat_template, answer_template, form.stop), messages
 
 

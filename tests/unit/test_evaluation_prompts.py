@@ -227,6 +227,17 @@ class TestWhatIsRendered:
         with pytest.raises(UsageError, match="Unknown answer template 'xml'"):
             DataOptions(data, "text", answer_template="xml")
 
+    def test_data_that_were_prepared_for_another_answer_template(self, tmp_path: Path) -> None:
+        options = Options(get_template("none"), answer_template="answer_line")
+        prepare(plan(["arithmetic"], [], split="test"), tmp_path, options)
+        for template, given, expected in (
+            (None, None, "answer_line"),
+            (None, "boxed", "boxed"),
+            ("r1", None, "answer_tag"),
+        ):
+            chosen = DataOptions(tmp_path, "arithmetic", template=template, answer_template=given)
+            assert load_benchmark("arithmetic", chosen).form.answer_template == expected
+
 
 def evaluate(model: Path | str, data: Path, out: Path, *arguments: str) -> Result:
     return CliRunner().invoke(
