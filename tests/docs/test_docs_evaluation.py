@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -31,14 +32,16 @@ def test_the_table_of_data_sets_is_the_registry_s() -> None:
 @pytest.mark.slow
 def test_the_commands_run(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("transformers")
+    pytest.importorskip("math_verify")
     from seed_grpo.quickstart.model import build_model
 
     monkeypatch.chdir(tmp_path)
     Path("data").symlink_to(shared_data)
     build_model("model", hidden_size=32, layers=1)
     found = commands("data.md") + commands("evaluation.md")
-    assert len(found) == 8
+    assert len(found) == 9
     for arguments in found:
         done = CliRunner().invoke(app, [argument.replace("MODEL", "model") for argument in arguments])
         assert done.exit_code == 0, (arguments, done.output, done.exception)
     assert Path("report/report.html").stat().st_size > 50_000
+    assert "also_graded" in json.loads(Path("results/sampled/results.json").read_text(encoding="utf-8"))
