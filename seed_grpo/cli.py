@@ -7,30 +7,45 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from seed_grpo.commands import ablate, analyze, data, doctor, export, plan, quickstart, report, train
 from seed_grpo.commands import eval as evaluation
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.version import __version__
 
+COMMANDS = ("quickstart", "doctor", "data", "train", "eval", "report", "analyze", "ablate", "plan", "export")
+"""In the order in which people meet them."""
+
+
+class InOrder(TyperGroup):
+    """Lists the commands in the order of `COMMANDS`, not by their kind."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: COMMANDS.index(name) if name in COMMANDS else len(COMMANDS))
+
+
 app = typer.Typer(
     name="seed-grpo",
-    help="SEED-GRPO on verl: train, evaluate and analyze. Start with `seed-grpo doctor`.",
+    cls=InOrder,
+    help="SEED-GRPO on verl: train, evaluate and analyze. Start with `seed-grpo quickstart`.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("doctor")(doctor.doctor)
 app.command("quickstart")(quickstart.quickstart)
+app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")
+app.command("train")(train.train)
 app.command("eval")(evaluation.evaluate)
 app.command("report")(report.report)
-app.command("plan")(plan.plan)
-app.command("train")(train.train)
-app.command("ablate")(ablate.ablate)
 app.command("analyze")(analyze.analyze)
+app.command("ablate")(ablate.ablate)
+app.command("plan")(plan.plan)
 app.command("export")(export.export)
 
 
@@ -56,6 +71,16 @@ def main() -> None:
             raise
         print(f"seed-grpo: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if os.environ.get("SEED_GRPO_TRACEBACK") or error.filename is None:
+            raise
+        # A path that a person gave, or one below it: there is no room, no permission, or something in its place.
+        print(
+            f"seed-grpo: {error.filename}: {error.strerror or error}. Remedy: check the path, its permissions and the "
+            "free space, or choose another.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
         print("seed-grpo: interrupted.", file=sys.stderr)
         sys.exit(130)

@@ -58,6 +58,19 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def untrained_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The quickstart's data and a tiny model that has learned nothing: for what ends before training."""
+    from seed_grpo.quickstart.data import write_sums
+    from seed_grpo.quickstart.model import build_model
+
+    folder = tmp_path_factory.mktemp("untrained")
+    build_model(folder / "model", hidden_size=16, layers=1)
+    for split in ("train", "test"):
+        write_sums(folder / "data" / f"arithmetic_{split}.parquet", split)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def quickstart_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The quickstart's model and data, warm-started just far enough that right and wrong answers are mixed."""
     from seed_grpo.quickstart.data import write_sums

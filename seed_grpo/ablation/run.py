@@ -63,7 +63,7 @@ class State:
 
 def state_of(job: Job) -> State:
     """The state of a run, read from its folder."""
-    from seed_grpo.training.preflight import last_step
+    from seed_grpo.training.output import last_step
 
     folder = job.folder
     if is_done(job):

@@ -20,6 +20,7 @@ def doctor(
     Example: seed-grpo doctor experiment=qwen2.5_math_7b platform=gpu
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Column, Table
 
     from seed_grpo.training.compose import compose_config
@@ -30,7 +31,7 @@ def doctor(
     table = Table("", "check", Column("seen", overflow="fold"), Column("remedy", overflow="fold"))
     for finding in findings:
         mark = "[green]ok[/]" if finding.ok else "[red]no[/]"
-        table.add_row(mark, finding.name, finding.seen, "" if finding.ok else finding.remedy)
+        table.add_row(mark, finding.name, escape(finding.seen), "" if finding.ok else escape(finding.remedy))
     Console().print(table)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)

@@ -20,7 +20,7 @@ def plan(
     gpu: Annotated[
         str | None,
         typer.Option(
-            help="a100-40gb, a100-80gb, l40s, h100, h200, or cpu-2-cores.  [default: a100-80gb, or the CPU with "
+            help="a100-40gb, a100-80gb, l40s, h100, h200, or cpu-2-cores.  [default: a100-80gb; the CPU with "
             "platform=cpu]"
         ),
     ] = None,
@@ -47,35 +47,27 @@ def plan(
     """
     import json
 
-    from rich.console import Console
-
-    from seed_grpo.errors import SeedGrpoError
-    from seed_grpo.planning.plan import make_plan
+    from seed_grpo.planning.plan import Wishes, make_plan
     from seed_grpo.training.compose import compose_config
 
-    made = make_plan(
-        compose_config(overrides or []),
-        device=gpu,
-        model_config=model_config,
-        prompt_tokens=prompt_tokens,
-        response_tokens=response_tokens,
-        runs=calibrate or (),
-    )
+    wishes = Wishes(gpu, model_config, prompt_tokens, response_tokens, tuple(calibrate or ()))
+    made = make_plan(compose_config(overrides or []), wishes)
     if as_json:
         print(json.dumps(made.as_json(), indent=1, ensure_ascii=False))
     else:
-        console = Console()
-        for table in filter(None, (_time(made), _memory(made))):
-            console.print(table)
-        for line in _words(made):
-            console.print(line, highlight=False)
+        _show(made)
     if made.shortages:
-        first = made.shortages[0]
-        raise SeedGrpoError(
-            f"The run does not fit on {made.device}: {first.missing / 2**30:.1f} GiB are missing in the phase "
-            f"{first.phase}; the largest part is {first.part}.",
-            f"{first.remedy}.",
-        )
+        raise made.shortages[0].as_error(made.device)
+
+
+def _show(made: Plan) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for table in filter(None, (_time(made), _memory(made))):
+        console.print(table)
+    for line in _words(made):
+        console.print(line, highlight=False, markup=False)
 
 
 def _time(made: Plan) -> Table:

@@ -11,28 +11,30 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Hydra overrides.", metavar="[KEY=VALUE]...", show_default=False)
     ] = None,
-    show_config: Annotated[bool, typer.Option("--show-config", help="Print the configuration and stop.")] = False,
+    show_config: Annotated[
+        bool, typer.Option("--show-config", help="Print the resolved configuration and stop.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show verl's log, not only the progress.")] = False,
 ) -> None:
-    """Train with SEED-GRPO or a baseline. Started again, an interrupted run continues from its last checkpoint.
+    """Train with SEED-GRPO or a baseline. Started again, an interrupted run resumes from its last checkpoint.
 
-    Example: seed-grpo train experiment=quickstart seed_grpo.alpha=0.1
+    Example: seed-grpo train experiment=quickstart baseline=dr_grpo
 
-    Example: seed-grpo train baseline=dr_grpo trainer.experiment_name=quickstart_dr_grpo
+    Example: seed-grpo train experiment=qwen2.5_math_7b platform=gpu seed_grpo.alpha=0.1
     """
     from rich.console import Console
 
     from seed_grpo.runs.summary import summary_table
-    from seed_grpo.training.compose import compose_config
+    from seed_grpo.training.compose import as_yaml, compose_config
     from seed_grpo.training.launch import run_training
 
     config = compose_config(overrides or [])
     if show_config:
-        from omegaconf import OmegaConf
-
-        print(OmegaConf.to_yaml(config))
+        print(as_yaml(config))
         return
     summary = run_training(config, verbose=verbose)
     console = Console()
     console.print(summary_table(summary))
-    console.print(f"Records, curves.png and checkpoints: {config.trainer.default_local_dir}")
+    if not config.trainer.val_only:
+        where = f"Records, curves.png and checkpoints: {config.trainer.default_local_dir}"
+        console.print(where, markup=False, soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from seed_grpo.data.rows import Record
 from seed_grpo.data.templates import Template
+from seed_grpo.runs.files import replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,9 +38,8 @@ def write_rows(path: Path, records: Sequence[Record], layout: Layout) -> None:
     import pyarrow.parquet as pq
 
     rows = [_row(index, record, layout) for index, record in enumerate(records)]
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), unfinished)
-    os.replace(unfinished, path)
+    with replacing(path) as unfinished:
+        pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), unfinished)
 
 
 def _schema() -> pa.Schema:

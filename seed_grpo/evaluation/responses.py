@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple, TextIO
 
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.evaluation.backends import Completion
+from seed_grpo.runs.files import replacing
 
 GREEDY = -1
 """The number of the greedy response among a problem's samples."""
@@ -81,11 +81,9 @@ class ResponseFile:
         self.close()
         wanted = list(dict.fromkeys(order))
         rest = sorted(set(self.have) - set(wanted))
-        unfinished = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        with open(unfinished, "w", encoding="ascii") as file:
+        with replacing(self._path) as unfinished, open(unfinished, "w", encoding="ascii") as file:
             for key in [*wanted, *rest]:
                 file.write(_dump({**Line(key, self.have[key]).as_record(), **extra.get(key, {})}))
-        os.replace(unfinished, self._path)
 
     def _read(self) -> None:
         content = self._path.read_bytes()

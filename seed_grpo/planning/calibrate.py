@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.planning.seconds import STAGES, Seconds
-from seed_grpo.planning.workload import Workload, read_workload
+from seed_grpo.planning.workload import Lengths, Workload, read_workload
 from seed_grpo.runs.names import CONFIG, METRICS, SUMMARY
 from seed_grpo.runs.records import read_lines
 
@@ -80,22 +81,16 @@ def measure(folder: Path) -> Measured:
     try:
         config = OmegaConf.load(folder / CONFIG)
         assert isinstance(config, DictConfig)
-        workload, _ = read_workload(
-            config,
-            prompt_tokens=fmean(each["prompt_length/mean"] for each in plain),
-            response_tokens=fmean(each["response_length/mean"] for each in plain),
-        )
+        lengths = (fmean(each[f"{name}_length/mean"] for each in plain) for name in ("prompt", "response"))
+        workload, _ = read_workload(config, Lengths(*lengths))
         seconds = _seconds(workload, plain, records)
+        if (folder / SUMMARY).is_file():
+            wall_seconds = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["wall_seconds"]
+            seconds = replace(seconds, start=max(wall_seconds - records[-1]["wall_seconds"], 0.0))
     except (AssertionError, OmegaConfBaseException, KeyError, TypeError, ValueError) as error:
         if isinstance(error, UsageError):
             raise
         raise SeedGrpoError(f"The times of {folder} cannot be read: {error!r}.", "use another run.") from error
-    summary = folder / SUMMARY
-    if summary.is_file():
-        import json
-
-        outside = json.loads(summary.read_text(encoding="utf-8"))["wall_seconds"] - records[-1]["wall_seconds"]
-        seconds = replace(seconds, start=max(outside, 0.0))
     return Measured(folder, config, workload, seconds)
 
 
@@ -131,12 +126,11 @@ def _seconds(workload: Workload, plain: Sequence[dict[str, Any]], records: Seque
         return float(median(values)) if values else 0.0
 
     generation, update = middle("timing_s/gen"), middle("timing_s/update_actor")
-    computed = workload.log_probs or workload.reference
     # From record to record: time also passes between the end of one step's clock and the start of the next.
     steps = {each["step"] for each in plain}
     walls = [b["wall_seconds"] - a["wall_seconds"] for a, b in pairwise(records) if b["step"] in steps]
     step = max(middle("timing_s/step"), float(median(walls)))
-    log_probs = middle("timing_s/old_log_prob") + middle("timing_s/ref") if computed else 0.0
+    log_probs = middle("timing_s/old_log_prob") + middle("timing_s/ref") if workload.forward_passes else 0.0
     return Seconds(
         generation=generation,
         log_probs=log_probs,

@@ -5,16 +5,23 @@ Update and generation take turns, so each phase must fit by itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
+from seed_grpo.errors import SeedGrpoError
 from seed_grpo.planning.assumptions import GIB, constant
-from seed_grpo.planning.devices import Gpu
-from seed_grpo.planning.seconds import cache_bytes
+from seed_grpo.planning.setup import Setup
 from seed_grpo.planning.shapes import ModelShape
-from seed_grpo.planning.workload import Workload
 
 UPDATE, LOG_PROBS, GENERATION = "update", "log-probs", "generation"
+IN_VLLM = ("vLLM weights", "KV cache", "vLLM activations and graphs", "vLLM")
+MICRO_BATCH = {
+    UPDATE: ("update_tokens", "actor_rollout_ref.actor.ppo_max_token_len_per_gpu"),
+    LOG_PROBS: ("log_prob_tokens", "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu"),
+}
+"""The workload's field and the configuration's key that limit a micro-batch."""
+UTILIZATION = "actor_rollout_ref.rollout.gpu_memory_utilization"
+OFFLOAD = "actor_rollout_ref.actor.fsdp_config.{}_offload=true"
 
 
 @dataclass(frozen=True)
@@ -44,114 +51,113 @@ class Shortage:
     missing: float
     remedy: str
 
+    def as_error(self, device: str) -> SeedGrpoError:
+        """The shortage as what a command fails with."""
+        return SeedGrpoError(
+            f"The run does not fit on {device}: {self.missing / GIB:.1f} GiB are missing in the phase "
+            f"{self.phase}; the largest part is {self.part}.",
+            f"{self.remedy}.",
+        )
 
-def phases(workload: Workload, shape: ModelShape, gpu: Gpu) -> list[Phase]:
+
+def phases(setup: Setup) -> list[Phase]:
     """The memory of a GPU in each phase."""
-    per_parameter = shape.parameters / workload.gpus
-    weights = 0.0 if workload.parameters_offloaded else workload.weight_bytes * per_parameter
-    adam = 0.0 if workload.optimizer_offloaded else 2 * workload.weight_bytes * per_parameter
-    asleep = constant("vllm_asleep_gib") * GIB if workload.sleeps else workload.memory_utilization * gpu.memory
+    work, shape, gpu = setup.workload, setup.shape, setup.device
+    weights = work.weight_bytes * shape.parameters / work.gpus
+    adam = 0.0 if work.optimizer_offloaded else 2 * weights
+    asleep = constant("vllm_asleep_gib") * GIB if work.sleeps else work.memory_utilization * gpu.memory
     # FSDP2 holds two layers whole at a time, and the embedding and the output around them.
-    gathered = 2 * (2 * shape.layer_parameters + shape.embedding_parameters) if workload.gpus > 1 else 0
+    gathered = 2 * (2 * shape.layer_parameters + shape.embedding_parameters) if work.gpus > 1 else 0
     update = {
-        "weights": workload.weight_bytes * per_parameter,
-        "gradients": workload.weight_bytes * per_parameter,
-        "Adam states": 2 * workload.weight_bytes * per_parameter,
+        "weights": weights,
+        "gradients": weights,
+        "Adam states": 2 * weights,
         "gathered layers": gathered,
-        "activations": _activations(workload, shape),
-        "logits": _logits(workload, shape, workload.update_tokens, "logit_bytes"),
+        "activations": _activations(setup),
+        "logits": _logits(setup, work.update_tokens, "logit_bytes"),
         "vLLM": asleep,
     }
     log_probs = {
-        "weights": workload.weight_bytes * per_parameter,
+        "weights": weights,
         "Adam states": adam,
         "gathered layers": gathered,
-        "activations": _layer_activations(shape) * _tokens(workload, workload.log_prob_tokens),
-        "logits": _logits(workload, shape, workload.log_prob_tokens, "logit_bytes_forward"),
+        "activations": _layer_activations(shape) * _tokens(setup, work.log_prob_tokens),
+        "logits": _logits(setup, work.log_prob_tokens, "logit_bytes_forward"),
         "vLLM": asleep,
     }
     generation = {
-        "weights": weights,
+        "weights": 0.0 if work.parameters_offloaded else weights,
         "Adam states": adam,
-        "vLLM weights": 2 * shape.parameters / workload.tensor_parallel,
+        "vLLM weights": 2 * shape.parameters / work.tensor_parallel,
         "vLLM activations and graphs": constant("vllm_gib") * GIB,
-        "KV cache": max(cache_bytes(workload, shape, gpu), 0.0),
+        "KV cache": max(setup.cache_bytes, 0.0),
     }
-    found = {UPDATE: update, GENERATION: generation}
-    if workload.log_probs or workload.reference:
-        found[LOG_PROBS] = log_probs
-    return [Phase(name, {**parts, **_overhead(parts, name)}, gpu.memory) for name, parts in found.items()]
+    found = {UPDATE: update, GENERATION: generation, **({LOG_PROBS: log_probs} if work.forward_passes else {})}
+    return [Phase(name, {**parts, **_overhead(parts)}, gpu.memory) for name, parts in found.items()]
 
 
-def shortages(workload: Workload, shape: ModelShape, gpu: Gpu) -> list[Shortage]:
+def shortages(setup: Setup) -> list[Shortage]:
     """The phases that do not fit, each with the setting that helps most."""
     found = []
-    for phase in phases(workload, shape, gpu):
+    for phase in phases(setup):
         if not phase.fits:
             part = max(phase.parts, key=lambda name: phase.parts[name])
-            found.append(
-                Shortage(phase.name, part, phase.needed - phase.available, _remedy(workload, shape, gpu, phase.name))
-            )
-    sequence = shape.cache_bytes / workload.tensor_parallel * (workload.max_prompt + workload.max_response)
-    missing = sequence - cache_bytes(workload, shape, gpu)
+            remedy = next(_remedies(setup, phase.name), "use a GPU with more memory, or a smaller model")
+            found.append(Shortage(phase.name, part, phase.needed - phase.available, remedy))
+    missing = setup.token_cache_bytes * _longest(setup) - setup.cache_bytes
     if missing > 0:
-        found.append(
-            Shortage(
-                GENERATION, "KV cache", missing,
-                "raise actor_rollout_ref.rollout.gpu_memory_utilization or "
-                "actor_rollout_ref.rollout.tensor_model_parallel_size: one sequence must fit into vLLM's cache",
-            )
-        )  # fmt: skip
+        remedy = (
+            f"raise {UTILIZATION} or actor_rollout_ref.rollout.tensor_model_parallel_size: one sequence must fit into "
+            "vLLM's cache"
+        )
+        found.append(Shortage(GENERATION, "KV cache", missing, remedy))
     return found
 
 
-def _remedy(workload: Workload, shape: ModelShape, gpu: Gpu, phase: str) -> str:
-    """The first change that makes the phase fit, or a last resort if no single change does."""
-    shortest = workload.max_prompt + workload.max_response
+def _remedies(setup: Setup, phase: str) -> Iterator[str]:
+    """The changes that make the phase fit, the smallest first."""
+    work = setup.workload
 
     def fits(**change: object) -> bool:
-        changed = replace(workload, **change)  # type: ignore[arg-type]
-        return all(each.fits for each in phases(changed, shape, gpu) if each.name == phase)
+        return all(each.fits for each in phases(setup.changed(**change)) if each.name == phase)
 
     if phase == GENERATION:
-        for hundredths in range(int(workload.memory_utilization * 100) - 5, 9, -5):
-            lower = replace(workload, memory_utilization=hundredths / 100)
-            if cache_bytes(lower, shape, gpu) < shape.cache_bytes * shortest:
+        for hundredths in range(int(work.memory_utilization * 100) - 5, 9, -5):
+            share = hundredths / 100
+            if setup.changed(memory_utilization=share).cache_bytes < setup.shape.cache_bytes * _longest(setup):
                 break
-            if fits(memory_utilization=hundredths / 100):
-                return f"set actor_rollout_ref.rollout.gpu_memory_utilization={hundredths / 100:g}"
+            if fits(memory_utilization=share):
+                yield f"set {UTILIZATION}={share:g}"
     else:
-        field, key = (
-            ("update_tokens", "actor_rollout_ref.actor.ppo_max_token_len_per_gpu")
-            if phase == UPDATE
-            else ("log_prob_tokens", "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu")
-        )
-        for tokens in (12288, 8192, 6144, 5120, shortest):
-            if shortest <= tokens < getattr(workload, field) and fits(**{field: tokens}):
-                return f"set {key}={tokens}"
-        if not workload.checkpointing and fits(checkpointing=True):
-            return "set actor_rollout_ref.model.enable_gradient_checkpointing=true"
-        if not workload.fused_logits and fits(fused_logits=True):
-            return "set actor_rollout_ref.model.use_fused_kernels=true"
-        if not workload.fused_logits and fits(fused_logits=True, **{field: shortest}):
-            return f"set actor_rollout_ref.model.use_fused_kernels=true and {key}={shortest}"
-    if not workload.optimizer_offloaded and phase != UPDATE and fits(optimizer_offloaded=True):
-        return "set actor_rollout_ref.actor.fsdp_config.optimizer_offload=true"
+        field, key = MICRO_BATCH[phase]
+        for tokens in (12288, 8192, 6144, 5120, _longest(setup)):
+            if _longest(setup) <= tokens < getattr(work, field) and fits(**{field: tokens}):
+                yield f"set {key}={tokens}"
+        if not work.checkpointing and fits(checkpointing=True):
+            yield "set actor_rollout_ref.model.enable_gradient_checkpointing=true"
+        fused = "set actor_rollout_ref.model.use_fused_kernels=true"
+        if not work.fused_logits and fits(fused_logits=True):
+            yield fused
+        if not work.fused_logits and fits(fused_logits=True, **{field: _longest(setup)}):
+            yield f"{fused} and {key}={_longest(setup)}"
+    if phase != UPDATE and not work.optimizer_offloaded and fits(optimizer_offloaded=True):
+        yield f"set {OFFLOAD.format('optimizer')}"
     if phase != UPDATE and fits(optimizer_offloaded=True, parameters_offloaded=True):
-        return (
-            "set actor_rollout_ref.actor.fsdp_config.optimizer_offload=true and "
-            "actor_rollout_ref.actor.fsdp_config.param_offload=true"
-        )
+        yield f"set {OFFLOAD.format('optimizer')} and {OFFLOAD.format('param')}"
     for factor in (2, 4, 8, 16, 32, 64):
-        if fits(gpus=workload.gpus * factor):
-            return f"use {workload.gpus * factor} GPUs (trainer.nnodes × trainer.n_gpus_per_node), or larger ones"
-    return "use a GPU with more memory, or a smaller model"
+        if fits(gpus=work.gpus * factor):
+            yield f"use {work.gpus * factor} GPUs (trainer.nnodes × trainer.n_gpus_per_node), or larger ones"
 
 
-def _tokens(workload: Workload, most: int) -> float:
+def _longest(setup: Setup) -> int:
+    """The tokens of the longest sequence."""
+    return setup.workload.max_prompt + setup.workload.max_response
+
+
+def _tokens(setup: Setup, most: int) -> float:
     """Tokens of a micro-batch on one GPU: verl fills it to its limit, and it has at least one sequence."""
-    in_step = workload.tokens / workload.gpus
-    return max(min(most, in_step), workload.max_prompt + workload.max_response) / workload.sequence_parallel
+    work = setup.workload
+    return max(min(most, work.tokens / work.gpus), _longest(setup)) / work.sequence_parallel
 
 
 def _layer_activations(shape: ModelShape) -> float:
@@ -161,19 +167,19 @@ def _layer_activations(shape: ModelShape) -> float:
     return 2.0 * (4 * shape.hidden + 2 * q + 2 * kv + 4 * shape.intermediate)
 
 
-def _activations(workload: Workload, shape: ModelShape) -> float:
-    tokens = _tokens(workload, workload.update_tokens)
-    if workload.checkpointing:
+def _activations(setup: Setup) -> float:
+    shape, tokens = setup.shape, _tokens(setup, setup.workload.update_tokens)
+    if setup.workload.checkpointing:
         return tokens * (2.0 * shape.hidden * shape.layers + _layer_activations(shape))
     return tokens * shape.layers * _layer_activations(shape)
 
 
-def _logits(workload: Workload, shape: ModelShape, most: int, per_logit: str) -> float:
+def _logits(setup: Setup, most: int, per_logit: str) -> float:
     """Vocabulary × tokens: the largest single tensor of a small model. Fused kernels never hold it."""
-    return 0.0 if workload.fused_logits else _tokens(workload, most) * shape.vocabulary * constant(per_logit)
+    fused = setup.workload.fused_logits
+    return 0.0 if fused else _tokens(setup, most) * setup.shape.vocabulary * constant(per_logit)
 
 
-def _overhead(parts: Mapping[str, float], phase: str) -> dict[str, float]:
-    inside_vllm = ("vLLM weights", "KV cache", "vLLM activations and graphs", "vLLM")
-    own = sum(size for name, size in parts.items() if name not in inside_vllm)
+def _overhead(parts: Mapping[str, float]) -> dict[str, float]:
+    own = sum(size for name, size in parts.items() if name not in IN_VLLM)
     return {"CUDA": constant("cuda_gib") * GIB, "fragmentation": constant("fragmentation") * own}

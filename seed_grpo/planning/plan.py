@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,33 @@ from seed_grpo.planning.assumptions import CONSTANTS, GIB, constant
 from seed_grpo.planning.calibrate import Calibration, calibrate, measure
 from seed_grpo.planning.devices import CPU, Gpu, find_gpu
 from seed_grpo.planning.memory import Phase, Shortage, phases, shortages
-from seed_grpo.planning.seconds import STAGES, Seconds, cpu_seconds, gpu_seconds
+from seed_grpo.planning.seconds import STAGES, Seconds, estimate, gpu_seconds
+from seed_grpo.planning.setup import Setup
 from seed_grpo.planning.shapes import ModelShape, find_shape
-from seed_grpo.planning.workload import Workload, read_workload
+from seed_grpo.planning.workload import Lengths, Workload, is_quickstart, read_workload
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 DEFAULT_GPU = "a100-80gb"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a plan takes besides the run's configuration.
+
+    Attributes:
+        device: name of a GPU, or of the CPU; by default the one that the configuration is for.
+        model_config: a `config.json` of the model.
+        prompt_tokens, response_tokens: mean lengths; assumed, or as in `runs`, by default.
+        runs: folders of finished runs on the same machine, whose times correct the estimate.
+    """
+
+    device: str | None = None
+    model_config: Path | None = None
+    prompt_tokens: float | None = None
+    response_tokens: float | None = None
+    runs: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,83 +110,67 @@ class Plan:
         }  # fmt: skip
 
 
-def make_plan(
-    config: DictConfig,
-    *,
-    device: str | None = None,
-    model_config: Path | None = None,
-    prompt_tokens: float | None = None,
-    response_tokens: float | None = None,
-    runs: Sequence[Path] = (),
-) -> Plan:
-    """Plan a run.
-
-    Args:
-        config: its composed configuration.
-        device: name of a GPU, or of the CPU; by default the one that the configuration is for.
-        model_config: a `config.json` of the model.
-        prompt_tokens, response_tokens: mean lengths; assumed, or as in `runs`, by default.
-        runs: folders of finished runs on the same machine, whose times correct the estimate.
+def make_plan(config: DictConfig, wishes: Wishes | None = None) -> Plan:
+    """Plan the run of a composed configuration.
 
     Raises:
-        UsageError: something is unknown, or the arguments contradict each other.
+        UsageError: something is unknown, or the settings contradict each other.
     """
-    on_cpu = config.trainer.device == "cpu"
-    device = device or (CPU if on_cpu else DEFAULT_GPU)
-    if (device == CPU) != on_cpu:
-        raise UsageError(
-            f"--gpu is {device}, but the configuration is for {'a CPU' if on_cpu else 'GPUs'}.",
-            f"add platform={'gpu' if on_cpu else 'cpu'} to the overrides, or choose another --gpu.",
-        )
-    shape = find_shape(config.actor_rollout_ref.model.path, model_config, "quickstart_dir" in config)
-    gpu = None if on_cpu else find_gpu(device)
-    calibration, remarks = None, []
-    if runs:
-        measured = [measure(folder) for folder in runs]
-        for each in measured:
-            if (each.config.trainer.device == "cpu") != on_cpu:
-                raise UsageError(
-                    f"{each.folder} ran on another kind of device.", "calibrate with runs on the machine of the plan."
-                )
-        shapes = [
-            find_shape(each.config.actor_rollout_ref.model.path, None, "quickstart_dir" in each.config)
-            for each in measured
-        ]
-        if any(each.parameters != shape.parameters for each in shapes):
-            remarks.append("Calibrated with runs of a model of another size.")
-        calibration = calibrate(measured, lambda work: _seconds(work, shapes[0], gpu))
-        prompt_tokens = prompt_tokens or min(calibration.prompt_tokens, config.data.max_prompt_length)
-        response_tokens = response_tokens or calibration.response_share * config.data.max_response_length
-    workload, supposed = read_workload(config, prompt_tokens=prompt_tokens, response_tokens=response_tokens)
-    _check_layout(workload)
-    seconds = _seconds(workload, shape, gpu)
-    best = None
+    wishes = wishes or Wishes()
+    device, gpu = _device(config, wishes.device)
+    shape = find_shape(config.actor_rollout_ref.model.path, wishes.model_config, is_quickstart(config))
+    calibration, lengths, remarks = _calibrated(config, wishes, shape, gpu)
+    workload, assumed = read_workload(config, lengths)
+    setup = Setup(workload, shape, gpu)
+    seconds, best = estimate(setup), None
     if calibration is not None:
         seconds = calibration.apply(seconds)
     elif gpu is not None:
-        best = gpu_seconds(workload, shape, gpu, constant("train_share_best"))
+        best = gpu_seconds(setup, constant("train_share_best"))
     return Plan(
         device,
         shape,
         workload,
         seconds,
         best,
-        tuple(phases(workload, shape, gpu)) if gpu else (),
-        tuple(shortages(workload, shape, gpu)) if gpu else (),
+        tuple(phases(setup)) if gpu else (),
+        tuple(shortages(setup)) if gpu else (),
         calibration,
-        (*supposed, *remarks),
+        (*assumed, *remarks),
     )
 
 
-def _seconds(workload: Workload, shape: ModelShape, gpu: Gpu | None) -> Seconds:
-    return cpu_seconds(workload, shape) if gpu is None else gpu_seconds(workload, shape, gpu)
-
-
-def _check_layout(workload: Workload) -> None:
-    if workload.gpus < 1:
-        raise UsageError("The configuration has no GPU.", "set trainer.nnodes and trainer.n_gpus_per_node.")
-    if workload.gpus % workload.tensor_parallel:
+def _device(config: DictConfig, wished: str | None) -> tuple[str, Gpu | None]:
+    """The device by its name, and the GPU that it is, if it is one."""
+    on_cpu = config.trainer.device == "cpu"
+    device = wished or (CPU if on_cpu else DEFAULT_GPU)
+    if (device == CPU) != on_cpu:
         raise UsageError(
-            f"{workload.gpus} GPUs cannot be divided into engines of {workload.tensor_parallel}.",
-            "set actor_rollout_ref.rollout.tensor_model_parallel_size to a divisor of the number of GPUs.",
+            f"--gpu is {device}, but the configuration is for {'a CPU' if on_cpu else 'GPUs'}.",
+            f"add platform={'gpu' if on_cpu else 'cpu'} to the overrides, or choose another --gpu.",
         )
+    return device, None if on_cpu else find_gpu(device)
+
+
+def _calibrated(
+    config: DictConfig, wishes: Wishes, shape: ModelShape, gpu: Gpu | None
+) -> tuple[Calibration | None, Lengths, list[str]]:
+    """What the runs that are to correct the model say, the lengths to plan with, and a remark if it is needed."""
+    lengths = Lengths(wishes.prompt_tokens, wishes.response_tokens)
+    if not wishes.runs:
+        return None, lengths, []
+    measured = [measure(folder) for folder in wishes.runs]
+    shapes = []
+    for each in measured:
+        if (each.config.trainer.device == "cpu") != (gpu is None):
+            raise UsageError(
+                f"{each.folder} ran on another kind of device.", "calibrate with runs on the machine of the plan."
+            )
+        shapes.append(find_shape(each.config.actor_rollout_ref.model.path, None, is_quickstart(each.config)))
+    calibration = calibrate(measured, lambda work: estimate(Setup(work, shapes[0], gpu)))
+    lengths = Lengths(
+        lengths.prompt or min(calibration.prompt_tokens, config.data.max_prompt_length),
+        lengths.response or calibration.response_share * config.data.max_response_length,
+    )
+    other = any(each.parameters != shape.parameters for each in shapes)
+    return calibration, lengths, ["Calibrated with runs of a model of another size."] if other else []

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 QUICKSTART_LENGTHS = (5.75, 11.0)
 """Mean tokens of the quickstart's prompts and responses, measured 2026-11-24."""
+SIXTEEN_BITS = ("bf16", "bfloat16", "fp16", "float16")
 
 
 @dataclass(frozen=True)
@@ -76,76 +77,53 @@ class Workload:
         length = self.prompt_tokens + self.response_tokens if self.packed else self.max_prompt + self.max_response
         return self.responses * length
 
+    @property
+    def forward_passes(self) -> int:
+        """Passes over the tokens before the update."""
+        return int(self.log_probs) + int(self.reference)
 
-def read_workload(
-    config: DictConfig, *, prompt_tokens: float | None = None, response_tokens: float | None = None
-) -> tuple[Workload, list[str]]:
+    @property
+    def update_passes(self) -> int:
+        """The update's work in forward passes: backward costs two, checkpointing one more."""
+        return 4 if self.checkpointing else 3
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Mean tokens of a prompt and of a response; None for what has to be assumed."""
+
+    prompt: float | None = None
+    response: float | None = None
+
+
+def read_workload(config: DictConfig, lengths: Lengths | None = None) -> tuple[Workload, list[str]]:
     """The work of a composed configuration, and remarks on what had to be assumed.
 
     Raises:
         UsageError: the number of steps or the lengths do not allow a plan.
     """
-    from omegaconf import OmegaConf
-
-    actor, rollout, model = (
-        config.actor_rollout_ref.actor,
-        config.actor_rollout_ref.rollout,
-        config.actor_rollout_ref.model,
-    )
-    on_cpu = config.trainer.device == "cpu"
+    ref = config.actor_rollout_ref
+    actor, rollout, model, fsdp = ref.actor, ref.rollout, ref.model, ref.actor.fsdp_config
     steps = config.trainer.total_training_steps
-    if not isinstance(steps, int) or steps < 1:
+    if steps is None:
         raise UsageError(
-            f"trainer.total_training_steps is {steps}, and a plan needs a number.", "set it to the run's steps."
+            "trainer.total_training_steps is null, and a plan needs a number.", "set it to the run's steps."
         )
-    remarks: list[str] = []
-    quickstart = _quickstart(config)
-    assumed_prompt = (
-        QUICKSTART_LENGTHS[0] if quickstart else min(constant("prompt_tokens"), config.data.max_prompt_length)
-    )
-    assumed_response = (
-        min(QUICKSTART_LENGTHS[1], config.data.max_response_length)
-        if quickstart else constant("response_share") * config.data.max_response_length
-    )  # fmt: skip
-    if response_tokens is None and not quickstart:
-        remarks.append(f"Mean response length: {assumed_response:.0f} tokens (assumed; --response-tokens sets it).")
-    lengths = {
-        "--prompt-tokens": (assumed_prompt if prompt_tokens is None else prompt_tokens, config.data.max_prompt_length),
-        "--response-tokens": (
-            assumed_response if response_tokens is None else response_tokens, config.data.max_response_length,
-        ),
-    }  # fmt: skip
-    for option, (length, limit) in lengths.items():
-        if not (math.isfinite(length) and 0 < length <= limit):
-            raise UsageError(f"{option} is {length}.", f"give a mean length above 0 and up to the limit, {limit}.")
-    packed = bool(model.use_remove_padding)
-    written: Any = OmegaConf.to_container(config, resolve=False)
-    if written["actor_rollout_ref"]["model"]["use_remove_padding"] == "${flash_attention:}":
-        packed = True
-        remarks.append("Assumes that flash-attention is installed on the run's machine, so that nothing is padded.")
+    prompt_tokens, response_tokens, remarks = _lengths(config, lengths or Lengths())
+    packed, how = _packed(config)
     problems, unknown = _test_problems(config)
-    if unknown:
-        remarks.append(f"Validation on {', '.join(unknown)} is not counted: the data has not been prepared.")
-    frequency = config.trainer.test_freq
-    validations = (-(-steps // frequency) if frequency > 0 else 0) + int(config.trainer.val_before_train)
-    minibatches = max(config.data.train_batch_size // actor.ppo_mini_batch_size, 1) * actor.ppo_epochs
     length = config.data.max_prompt_length + config.data.max_response_length
-    if actor.use_dynamic_bsz:
-        update_tokens, log_prob_tokens = actor.ppo_max_token_len_per_gpu, rollout.log_prob_max_token_len_per_gpu
-    else:
-        update_tokens = length * (actor.ppo_micro_batch_size_per_gpu or 1)
-        log_prob_tokens = length * (rollout.log_prob_micro_batch_size_per_gpu or 1)
-    fsdp = actor.fsdp_config
+    by_tokens = actor.use_dynamic_bsz
     workload = Workload(
         prompts=config.data.train_batch_size,
         group_size=rollout.n,
         steps=steps,
-        minibatches=minibatches,
-        prompt_tokens=float(lengths["--prompt-tokens"][0]),
-        response_tokens=float(lengths["--response-tokens"][0]),
+        minibatches=max(config.data.train_batch_size // actor.ppo_mini_batch_size, 1) * actor.ppo_epochs,
+        prompt_tokens=prompt_tokens,
+        response_tokens=response_tokens,
         max_prompt=config.data.max_prompt_length,
         max_response=config.data.max_response_length,
-        validations=validations,
+        validations=_validations(config, steps),
         test_problems=problems * rollout.val_kwargs.n,
         gpus=config.trainer.n_gpus_per_node * config.trainer.nnodes,
         machines=config.trainer.nnodes,
@@ -154,45 +132,93 @@ def read_workload(
         log_probs=not config.algorithm.rollout_correction.bypass_mode,
         reference=bool(actor.use_kl_loss or config.algorithm.use_kl_in_reward),
         checkpointing=bool(model.enable_gradient_checkpointing),
-        # The CPU's constants are measured with the padding that the quickstart has.
-        packed=packed or on_cpu,
+        packed=packed,
         fused_logits=bool(model.use_fused_kernels),
-        update_tokens=update_tokens,
-        log_prob_tokens=log_prob_tokens,
+        update_tokens=actor.ppo_max_token_len_per_gpu
+        if by_tokens
+        else length * (actor.ppo_micro_batch_size_per_gpu or 1),
+        log_prob_tokens=rollout.log_prob_max_token_len_per_gpu
+        if by_tokens
+        else length * (rollout.log_prob_micro_batch_size_per_gpu or 1),
         sequences=rollout.max_num_seqs,
         memory_utilization=float(rollout.gpu_memory_utilization),
         sleeps=bool(rollout.free_cache_engine),
-        weight_bytes=2 if str(fsdp.model_dtype) in ("bf16", "bfloat16", "fp16", "float16") else 4,
+        weight_bytes=2 if str(fsdp.model_dtype) in SIXTEEN_BITS else 4,
         parameters_offloaded=bool(fsdp.param_offload),
         optimizer_offloaded=bool(fsdp.optimizer_offload),
     )
-    return workload, remarks
+    _check_layout(workload)
+    return workload, [*remarks, *how, *unknown]
 
 
-def _quickstart(config: DictConfig) -> bool:
+def is_quickstart(config: DictConfig) -> bool:
+    """Whether the run is the quickstart's, whose model and data need not be there yet."""
     return "quickstart_dir" in config
 
 
+def _lengths(config: DictConfig, given: Lengths) -> tuple[float, float, list[str]]:
+    """Mean lengths of prompts and responses, with a remark if the second is assumed."""
+    limits = (config.data.max_prompt_length, config.data.max_response_length)
+    if is_quickstart(config):
+        assumed = (QUICKSTART_LENGTHS[0], min(QUICKSTART_LENGTHS[1], limits[1]))
+    else:
+        assumed = (min(constant("prompt_tokens"), limits[0]), constant("response_share") * limits[1])
+    remarks = []
+    if given.response is None and not is_quickstart(config):
+        remarks.append(f"Mean response length: {assumed[1]:.0f} tokens (assumed; --response-tokens sets it).")
+    found = []
+    for option, length, default, limit in zip(
+        ("--prompt-tokens", "--response-tokens"), (given.prompt, given.response), assumed, limits, strict=True
+    ):
+        length = default if length is None else length
+        if not (math.isfinite(length) and 0 < length <= limit):
+            raise UsageError(f"{option} is {length}.", f"give a mean length above 0 and up to the limit, {limit}.")
+        found.append(float(length))
+    return found[0], found[1], remarks
+
+
+def _packed(config: DictConfig) -> tuple[bool, list[str]]:
+    """Whether the update computes no padding, with a remark if that depends on the machine."""
+    from omegaconf import OmegaConf
+
+    written: Any = OmegaConf.to_container(config, resolve=False)
+    if written["actor_rollout_ref"]["model"]["use_remove_padding"] == "${flash_attention:}":
+        return True, ["Assumes that flash-attention is installed on the run's machine, so that nothing is padded."]
+    # The CPU's constants are measured with the padding that the quickstart has.
+    return bool(config.actor_rollout_ref.model.use_remove_padding) or config.trainer.device == "cpu", []
+
+
+def _validations(config: DictConfig, steps: int) -> int:
+    frequency = config.trainer.test_freq
+    return (-(-steps // frequency) if frequency > 0 else 0) + int(config.trainer.val_before_train)
+
+
 def _test_problems(config: DictConfig) -> tuple[int, list[str]]:
-    """The number of validation problems, from the files or, for known data sets, from the registry; names of others."""
+    """The number of validation problems, from the files or, for known data sets, from the registry; a remark on those
+    that are neither."""
     import pyarrow.parquet
 
     from seed_grpo.data.registry import DATASETS, TEST
 
-    known = {}
-    for name, dataset in DATASETS.items():
-        for split, rows in dataset.rows.items():
-            known[f"{name}_{split}"] = rows.start
-            if split == TEST:
-                known[name] = rows.start
+    known = {f"{name}_{split}": rows.start for name, each in DATASETS.items() for split, rows in each.rows.items()}
+    known |= {name: each.rows[TEST].start for name, each in DATASETS.items() if TEST in each.rows}
     files = config.data.val_files
     total, unknown = 0, []
-    for file in [files] if isinstance(files, str) else list(files or []):
-        path = Path(file).expanduser()
-        if path.is_file():
-            total += pyarrow.parquet.read_metadata(path).num_rows
+    for path in map(Path, [files] if isinstance(files, str) else files):
+        if path.expanduser().is_file():
+            total += pyarrow.parquet.read_metadata(path.expanduser()).num_rows
         elif path.stem in known:
             total += known[path.stem]
         else:
             unknown.append(path.name)
-    return total, unknown
+    return total, [
+        f"Validation on {', '.join(unknown)} is not counted: the data has not been prepared."
+    ] if unknown else []
+
+
+def _check_layout(workload: Workload) -> None:
+    if workload.gpus % workload.tensor_parallel:
+        raise UsageError(
+            f"{workload.gpus} GPUs cannot be divided into engines of {workload.tensor_parallel}.",
+            "set actor_rollout_ref.rollout.tensor_model_parallel_size to a divisor of the number of GPUs.",
+        )

@@ -212,7 +212,7 @@ def runs_table(runs: Sequence[Run]) -> Table | None:
                     number(summary.get("seed"), "{}"),
                     str(summary.get("steps", run.metrics[-1].get("step"))),
                     percent(summary.get("base_accuracy")),
-                    percent(summary.get("final_accuracy")),
+                    _final_accuracy(summary),
                     number(summary.get("entropy"), "{:.3f}"),
                     number(summary.get("weight"), "{:.4f}"),
                     percent(summary.get("mixed_share")),
@@ -225,6 +225,13 @@ def runs_table(runs: Sequence[Run]) -> Table | None:
         "over all prompts and steps."
     )
     return Table("Training runs", header, rows, [note])
+
+
+def _final_accuracy(summary: Mapping[str, Any]) -> str:
+    """The last accuracy of a run, with its step if that is not the run's last."""
+    step = summary.get("final_step")
+    of_step = "" if step in (None, summary.get("steps")) else f" (step {step})"
+    return percent(summary.get("final_accuracy")) + of_step
 
 
 def percent(value: float | None) -> str:

@@ -1,18 +1,18 @@
 """Which of a run's checkpoints are whole.
 
-verl names the newest checkpoint in a file of its own, whatever became of the checkpoint since. Each save therefore
-ends with a list of the files that belong to it and their sizes; a checkpoint that lacks the list, or a byte of what it
-names, is not used.
+verl keeps the number of the newest checkpoint in a file of its own, whatever becomes of the checkpoint. Each save
+therefore ends with a list of its files and their sizes; a checkpoint that lacks the list, or a byte of a file on it, is
+not used.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 from pathlib import Path
 
+from seed_grpo.runs.files import replace_file
 from seed_grpo.runs.names import TRACKER
 
 logger = logging.getLogger(__name__)
@@ -31,9 +31,7 @@ def seal(folder: str | Path) -> None:
     folder = Path(folder)
     files = {str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
     files.pop(FILES, None)
-    unfinished = folder / (FILES + ".new")
-    unfinished.write_text(json.dumps(files, indent=1) + "\n", encoding="utf-8")
-    os.replace(unfinished, folder / FILES)
+    replace_file(folder / FILES, json.dumps(files, indent=1) + "\n")
 
 
 def is_whole(folder: str | Path) -> bool:
@@ -61,10 +59,12 @@ def point_to_newest_whole(root: str | Path) -> int | None:
     named = tracker.read_text(encoding="utf-8").strip() if tracker.is_file() else None
     if step is None:
         if named is not None:
-            logger.warning("%s names step %s, but no checkpoint is whole: the run starts anew.", tracker, named)
+            logger.warning(
+                "%s names step %s, but no checkpoint is whole: the run starts from the beginning.", tracker, named
+            )
             tracker.unlink()
     elif named != str(step):
         if named is not None:
-            logger.warning("The checkpoint of step %s is not whole: the run goes on after step %d.", named, step)
-        tracker.write_text(str(step), encoding="utf-8")
+            logger.warning("The checkpoint of step %s is not whole: the run resumes after step %d.", named, step)
+        replace_file(tracker, str(step))
     return step

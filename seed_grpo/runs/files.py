@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from seed_grpo.errors import UsageError
 
 
-def replace_file(path: Path, content: str | bytes) -> None:
-    """Write a file aside and move it into its place, so that nobody ever reads half of it. Text is UTF-8."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write in the place of `path`: it is moved there at the end of the block, so that nobody ever reads half
+    of it. If the block raises, it is removed, and `path` stays as it was.
+    """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(unfinished, path)
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def replace_file(path: Path, content: str | bytes) -> None:
+    """Write a file as a whole. Text is UTF-8."""
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def writable_folder(path: str | Path, option: str = "--out") -> Path:

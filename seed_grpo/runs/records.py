@@ -1,19 +1,19 @@
-"""What a run leaves in its output folder: `metrics.jsonl` (a line a step), `prompts.jsonl` (a line a prompt and step).
+"""A run's records in its folder: `metrics.jsonl` (a line per step), `prompts.jsonl` (a line per prompt and step).
 
-Lines are appended as the run goes. A resumed run first removes the lines of steps that its checkpoint does not hold,
-so no step stands there twice.
+Lines are appended during the run. A resumed run first removes the lines of steps that its checkpoint does not hold,
+so no step is there twice.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from seed_grpo.errors import SeedGrpoError
+from seed_grpo.runs.files import replacing
 from seed_grpo.runs.names import METRICS, PROMPTS
 
 
@@ -45,11 +45,15 @@ class RunRecords:
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._recorded: set[int] = set()
+        self._validated: set[int] = set()
         self._seconds_before = 0.0
         for name in (METRICS, PROMPTS):
             self._drop_after(self._folder / name, last_step)
         for record in read_lines(self._folder / METRICS):
-            self._recorded.add(record["step"])
+            if "val/accuracy" in record:
+                self._validated.add(record["step"])
+            if "train/accuracy" in record or "val/accuracy" not in record:
+                self._recorded.add(record["step"])
             self._seconds_before = record["wall_seconds"]
         self._start = time.monotonic()
 
@@ -58,6 +62,18 @@ class RunRecords:
         if step in self._recorded:
             return
         self._recorded.add(step)
+        self._write(step, metrics)
+
+    def write_validation(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Append the metrics of a validation that belongs to no step of this start of the run: the one before it.
+
+        A step whose validation is on record keeps that one.
+        """
+        if step not in self._validated:
+            self._validated.add(step)
+            self._write(step, metrics)
+
+    def _write(self, step: int, metrics: Mapping[str, Any]) -> None:
         seconds = self._seconds_before + time.monotonic() - self._start
         numbers = {name: float(value) for name, value in metrics.items() if _is_number(value)}
         self._append(METRICS, [{"step": step, "wall_seconds": round(seconds, 3), **numbers}])
@@ -67,7 +83,7 @@ class RunRecords:
         self._append(PROMPTS, [{"step": step, **prompt} for prompt in prompts])
 
     def _append(self, name: str, records: list[dict[str, Any]]) -> None:
-        # ASCII: a killed run cannot leave half a character, and a lone surrogate in an answer is no error.
+        # ASCII: a killed run cannot leave half a character, and a lone surrogate in an answer is not an error.
         text = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
         with open(self._folder / name, "a", encoding="utf-8") as file:
             file.write(text)
@@ -77,10 +93,8 @@ class RunRecords:
         if not path.is_file():
             return
         kept = [record for record in read_lines(path) if record["step"] <= last_step]
-        replacement = path.with_name(path.name + ".new")
-        with open(replacement, "w", encoding="utf-8") as file:
+        with replacing(path) as unfinished, open(unfinished, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(record) + "\n" for record in kept)
-        os.replace(replacement, path)
 
 
 def _is_number(value: Any) -> bool:

@@ -10,6 +10,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 from seed_grpo.errors import SeedGrpoError
+from seed_grpo.runs.files import replace_file
 from seed_grpo.runs.names import METRICS, SUMMARY
 from seed_grpo.runs.records import read_lines
 
@@ -32,7 +33,7 @@ def versions() -> dict[str, str]:
 
 
 def code_commit() -> str | None:
-    """The commit of this project's working tree, with `-dirty` if it was changed; None where there is none."""
+    """The commit of this project's working tree, with `-dirty` if it was changed; None if there is none."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
@@ -47,36 +48,42 @@ def code_commit() -> str | None:
 def summarize(folder: str | Path, config: DictConfig, wall_seconds: float) -> dict[str, Any]:
     """The summary of the run in `folder`.
 
+    What was not measured is None: no accuracy stands for a validation that did not take place, and `base_step` and
+    `final_step` are the steps after which the two accuracies were measured.
+
     Args:
         folder: the run's output folder.
         config: its configuration.
         wall_seconds: from the launch to the end, of this start of the run.
 
     Raises:
-        SeedGrpoError: the run recorded no training step.
+        SeedGrpoError: the run recorded no training step, and was not to validate alone.
     """
     records = list(read_lines(Path(folder) / METRICS))
     steps = [record for record in records if "train/accuracy" in record]
-    if not steps:
+    validated = {record["step"]: record["val/accuracy"] for record in records if "val/accuracy" in record}
+    if not steps and not (config.trainer.val_only and validated):
         raise SeedGrpoError(f"{folder} records no training step.", "see its train.log for the reason.")
-    validated = [record["val/accuracy"] for record in records if "val/accuracy" in record]
+    final = max((step for step in validated if step > 0), default=None)
     return {
-        "base_accuracy": validated[0] if validated else None,
-        "final_accuracy": validated[-1] if validated else None,
-        "steps": steps[-1]["step"],
+        "base_accuracy": validated.get(0),
+        "base_step": 0 if 0 in validated else None,
+        "final_accuracy": None if final is None else validated[final],
+        "final_step": final,
+        "steps": steps[-1]["step"] if steps else 0,
         "seed": config.seed,
         "adv_estimator": config.algorithm.adv_estimator,
         "trainer_mode": config.trainer.v1.trainer_mode,
         "method": dict(config.seed_grpo),
         "group_size": config.actor_rollout_ref.rollout.n,
-        "train_accuracy_last": steps[-1]["train/accuracy"],
+        "train_accuracy_last": steps[-1]["train/accuracy"] if steps else None,
         "entropy": _mean(steps, "seed_grpo/entropy"),
         "entropy_mixed": _mean(steps, "seed_grpo/entropy_mixed"),
         "weight": _mean(steps, "seed_grpo/weight"),
         "weight_mixed": _mean(steps, "seed_grpo/weight_mixed"),
         "mixed_share": _mean(steps, "seed_grpo/mixed_share"),
-        "step_seconds_median": median(record["timing_s/step"] for record in steps),
-        "samples_per_second": median(record["perf/samples_per_second"] for record in steps),
+        "step_seconds_median": _median(steps, "timing_s/step"),
+        "samples_per_second": _median(steps, "perf/samples_per_second"),
         "training_seconds": records[-1]["wall_seconds"],
         "wall_seconds": round(wall_seconds, 1),
         "versions": versions(),
@@ -86,19 +93,17 @@ def summarize(folder: str | Path, config: DictConfig, wall_seconds: float) -> di
 
 def write_summary(folder: str | Path, summary: dict[str, Any]) -> None:
     """Write `summary.json`."""
-    text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
-    (Path(folder) / SUMMARY).write_text(text, encoding="utf-8")
+    replace_file(Path(folder) / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
 
 
 def summary_table(summary: dict[str, Any]) -> Table:
-    """The summary as a table for the terminal."""
+    """The summary as a table for the terminal; what was not measured has no row."""
     from rich.table import Table
 
-    base, final = summary["base_accuracy"], summary["final_accuracy"]
-    table = Table(show_header=False, title=f"{summary['adv_estimator']}, {summary['steps']} steps")
-    if base is not None:
-        table.add_row("validation accuracy before", f"{base:.1%}")
-        table.add_row("validation accuracy after", f"{final:.1%}  ({100 * (final - base):+.1f} points)")
+    steps = summary["steps"]
+    table = Table(show_header=False, title=f"{summary['adv_estimator']}, {steps} steps")
+    for label, value in _accuracies(summary):
+        table.add_row(label, value)
     for label, key, form in (
         ("semantic entropy, all prompts", "entropy", "{:.3f} nats"),
         ("semantic entropy, mixed prompts", "entropy_mixed", "{:.3f} nats"),
@@ -111,9 +116,28 @@ def summary_table(summary: dict[str, Any]) -> Table:
     ):
         if summary[key] is not None:
             table.add_row(label, form.format(summary[key]))
+    if steps:
+        table.caption = f"means and medians over steps 1 to {steps}; wall time of this start"
     return table
+
+
+def _accuracies(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """The rows of the validations, each with its step."""
+    base, final = summary["base_accuracy"], summary["final_accuracy"]
+    rows = []
+    if base is not None:
+        rows.append(("validation accuracy before step 1", f"{base:.1%}"))
+    if final is not None:
+        gain = "" if base is None else f"  ({100 * (final - base):+.1f} points)"
+        rows.append((f"validation accuracy after step {summary['final_step']}", f"{final:.1%}{gain}"))
+    return rows
 
 
 def _mean(records: list[dict[str, Any]], name: str) -> float | None:
     values = [record[name] for record in records if name in record]
     return fmean(values) if values else None
+
+
+def _median(records: list[dict[str, Any]], name: str) -> float | None:
+    values = [record[name] for record in records if name in record]
+    return median(values) if values else None

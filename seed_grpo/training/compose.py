@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from seed_grpo.errors import UsageError
 from seed_grpo.settings import Settings, default_node
 from seed_grpo.training.resolvers import register_resolvers
+from seed_grpo.training.values import check_values
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -33,7 +34,7 @@ def compose_config(overrides: Sequence[str] = ()) -> DictConfig:
         overrides: Hydra overrides, such as `experiment=qwen2.5_math_7b` or `seed_grpo.alpha=0.1`.
 
     Raises:
-        UsageError: an override that Hydra cannot apply, or method settings that cannot be used.
+        UsageError: an override that Hydra cannot apply, or a value that cannot be used.
     """
     from hydra import compose, initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
@@ -52,4 +53,21 @@ def compose_config(overrides: Sequence[str] = ()) -> DictConfig:
             "check the overrides; a key that the configuration does not have needs a + in front.",
         ) from error
     config.seed_grpo = Settings.from_config(config.seed_grpo).as_dict()  # no former names in the records of a run
+    check_values(config)
     return config
+
+
+def as_yaml(config: DictConfig) -> str:
+    """A configuration as YAML, with every value worked out.
+
+    Raises:
+        UsageError: a value that cannot be.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return OmegaConf.to_yaml(config, resolve=True)
+    except OmegaConfBaseException as error:
+        cause = " ".join(str(error).split())
+        raise UsageError(f"A value cannot be worked out: {cause.rstrip('.')}.", "correct the override.") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import sys
@@ -14,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seed_grpo.errors import SeedGrpoError
+from seed_grpo.training.cluster import check_cluster_at, cluster_address
 from seed_grpo.training.engine import VLLM, installed_vllm
+from seed_grpo.training.machine import DEVICE_REMEDY, gpus_here
 from seed_grpo.training.preflight import cpus_needed
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 DISK_BYTES = 2 << 30
 SHARED_MEMORY_BYTES = 256 << 20
-RAY_SECONDS = 120
+CLUSTER = "Ray cluster"
+NAMES = {"_cluster": CLUSTER, "_plugin_in_ray": "verl plugin"}
+"""Of the checks that raise what they find."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,20 @@ def examine(config: DictConfig, *, start_ray: bool = True) -> list[Finding]:
         config: the configuration of the run in question.
         start_ray: also start a small Ray and look for the plugin in one of its worker processes (half a minute).
     """
+    machine = [_cluster] if cluster_address(config) else [_device, _cpus]
     checks: list[Callable[[DictConfig], list[Finding]]] = [
-        _python, _packages, _device, _cpus, _model_and_data, _disk, _shared_memory,
+        _python, _packages, *machine, _model_and_data, _disk, _shared_memory,
     ]  # fmt: skip
+    findings: list[Finding] = []
     if start_ray:
         checks.append(_plugin_in_ray)
-    findings = []
     for check in checks:
+        if check is _plugin_in_ray and any(finding.name == CLUSTER and not finding.ok for finding in findings):
+            continue  # nobody there to ask
         try:
             findings += check(config)
+        except SeedGrpoError as error:
+            findings.append(Finding(NAMES.get(check.__name__, check.__name__), error.cause, False, error.remedy))
         except Exception as error:
             findings.append(Finding(check.__name__.strip("_"), f"{type(error).__name__}: {error}", False, str(error)))
     return findings
@@ -107,14 +115,19 @@ def _vllm(config: DictConfig) -> Finding:
 
 
 def _device(config: DictConfig) -> list[Finding]:
-    import torch
-
     ranks = config.trainer.n_gpus_per_node
     if config.trainer.device == "cpu":
         return [Finding("device", f"cpu, {ranks} rank(s), {os.cpu_count()} cores", True)]
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    remedy = "choose platform=cpu, set trainer.n_gpus_per_node, or install a CUDA build of torch."
-    return [Finding("GPUs", f"{count} (needs {ranks} on each node)", count >= ranks, remedy)]
+    count = gpus_here()
+    return [Finding("GPUs", f"{count} (needs {ranks} on each node)", count >= ranks, DEVICE_REMEDY)]
+
+
+def _cluster(config: DictConfig) -> list[Finding]:
+    """The Ray cluster that the run joins."""
+    address = cluster_address(config)
+    assert address
+    nodes = [node for node in check_cluster_at(config, address) if node["Alive"]]
+    return [Finding(CLUSTER, f"{len(nodes)} node(s) at {address}", True)]
 
 
 def _cpus(config: DictConfig) -> list[Finding]:
@@ -128,7 +141,8 @@ def _cpus(config: DictConfig) -> list[Finding]:
 
 def _model_and_data(config: DictConfig) -> list[Finding]:
     from seed_grpo.data import validate_parquet
-    from seed_grpo.training.preflight import check_model, data_files
+    from seed_grpo.training.model import check_model
+    from seed_grpo.training.preflight import data_files
 
     findings = []
     model = config.actor_rollout_ref.model.path
@@ -168,23 +182,14 @@ def _shared_memory(config: DictConfig) -> list[Finding]:
 
 
 def _plugin_in_ray(config: DictConfig) -> list[Finding]:
-    """Start a small Ray and ask one of its workers what verl registered there."""
-    import ray
+    """Ask a worker of Ray, on each node of a cluster that the run joins, what verl registered there."""
+    from seed_grpo.training.plugin_check import registered_in_ray
 
-    from seed_grpo.verl_plugin.launch import registered_in_this_process
-
-    scratch = tempfile.mkdtemp(prefix="seed-grpo-")
-    try:
-        ray.init(
-            num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=scratch
-        )
-
-        ask = ray.remote(num_cpus=1)(registered_in_this_process)
-        parts = ray.get(ask.remote(), timeout=RAY_SECONDS)
-    finally:
-        ray.shutdown()
-        shutil.rmtree(scratch, ignore_errors=True)
-    missing = [part for part, present in parts.items() if not present]
-    seen = f"all {len(parts)} parts registered in a Ray worker" if not missing else f"missing: {', '.join(missing)}"
     remedy = "reinstall seed-grpo on every node, and unset VERL_USE_EXTERNAL_PLUGINS."
-    return [Finding("verl plugin", seen, not missing, remedy)]
+    findings = []
+    for node, parts in registered_in_ray(cluster_address(config)).items():
+        missing = [part for part, present in parts.items() if not present]
+        seen = f"missing: {', '.join(missing)}" if missing else f"all {len(parts)} parts registered in a Ray worker"
+        where = f" on {node}" if cluster_address(config) else ""
+        findings.append(Finding("verl plugin", seen + where, not missing, remedy))
+    return findings

@@ -14,6 +14,11 @@ from seed_grpo.errors import SeedGrpoError, last_line
 
 FAILURE_MARK = "SEED_GRPO_FAILURE: "
 """A failure is printed behind this mark, in one line; `launch` looks for it."""
+START_SECONDS = 600.0
+"""For Ray and TransferQueue to start on this machine."""
+OF_THE_CLUSTER = {"num_cpus", "num_gpus", "resources", "object_store_memory", "include_dashboard", "dashboard_host",
+                  "dashboard_port"}  # fmt: skip
+"""A cluster that is there already brings its own; Ray refuses to be told them again."""
 
 
 def main(config_path: str, scratch: str) -> None:
@@ -21,11 +26,11 @@ def main(config_path: str, scratch: str) -> None:
 
     Args:
         config_path: the configuration as YAML.
-        scratch: a folder for Ray's files; unused where the run joins a cluster that is already there.
+        scratch: a folder for Ray's files; unused if the run joins a cluster that is already there.
     """
     # SIGTERM ends the run like Ctrl-C: Ray's processes are stopped on the way out.
     signal.signal(signal.SIGTERM, _interrupt)
-    # The launcher's to answer; Slurm may send it to every process of a job.
+    # The launcher answers this one; Slurm may send it to every process of a job.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     threading.Thread(target=end_with_owner, daemon=True).start()
     from omegaconf import OmegaConf
@@ -34,10 +39,11 @@ def main(config_path: str, scratch: str) -> None:
     for name, value in config.ray_kwargs.ray_init.runtime_env.get("env_vars", {}).items():
         os.environ.setdefault(name, str(value))
     # Only now: the plugin reads the environment when it is imported.
+    from seed_grpo.training.cluster import cluster_address
     from seed_grpo.verl_plugin.launch import check_config, train_here, train_in_actor
     from seed_grpo.verl_plugin.runtime import RuntimeSettings
 
-    address = os.environ.get("RAY_ADDRESS") or config.ray_kwargs.ray_init.get("address")
+    address = cluster_address(config)
     here = RuntimeSettings.from_config(config.get("seed_grpo_runtime")).trainer_in_driver and not address
     early = _EarlyRay(config, scratch) if here else None
 
@@ -60,10 +66,8 @@ def main(config_path: str, scratch: str) -> None:
 
 
 def _prepare_ray(config: Any, address: str | None, scratch: str) -> None:
-    """What verl will start Ray with, or what it is to find on the cluster that it joins."""
+    """What verl will start Ray with, or join the cluster with."""
     from omegaconf import open_dict
-
-    from seed_grpo.training.cluster import check_cluster, nodes_at
 
     ray_init = config.ray_kwargs.ray_init
     with open_dict(ray_init):
@@ -71,10 +75,10 @@ def _prepare_ray(config: Any, address: str | None, scratch: str) -> None:
             # The cluster's processes were not started from here: what they should know goes with the run.
             env_vars = ray_init.runtime_env.get("env_vars", {})
             ray_init.runtime_env["env_vars"] = {"TENSORBOARD_DIR": os.environ.get("TENSORBOARD_DIR", ""), **env_vars}
+            for name in OF_THE_CLUSTER & set(ray_init):
+                ray_init.pop(name)
         else:
             ray_init["_temp_dir"] = scratch
-    if address:
-        check_cluster(config, nodes_at(address))
 
 
 class _EarlyRay:
@@ -109,8 +113,12 @@ class _EarlyRay:
         threading.Event().wait()
 
     def wait(self) -> None:
-        """Until both run. Raises what went wrong."""
-        self._done.wait()
+        """Return once both run; raises what went wrong."""
+        if not self._done.wait(START_SECONDS):
+            raise SeedGrpoError(
+                f"Ray and TransferQueue did not start within {START_SECONDS:.0f} s.",
+                "look at the machine's load and memory, and at what Ray said before this in the log.",
+            )
         if self._error is not None:
             raise self._error
 

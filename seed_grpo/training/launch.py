@@ -6,12 +6,11 @@ whatever the child started is ended with it, also after Ctrl-C.
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -21,12 +20,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seed_grpo.errors import RunStopped, SeedGrpoError
-from seed_grpo.runs.names import CONFIG, METRICS, STOP, STOPPED, SUMMARY, TRAIN_LOG
-from seed_grpo.runs.records import read_lines
+from seed_grpo.runs.files import replacing, writable_folder
+from seed_grpo.runs.locks import only_run
+from seed_grpo.runs.names import CONFIG, STOP, STOPPED, SUMMARY, TRAIN_LOG
+from seed_grpo.training.cluster import check_cluster_at, cluster_address
 from seed_grpo.training.driver import FAILURE_MARK
 from seed_grpo.training.engine import engine_error
-from seed_grpo.training.preflight import check_run, last_step
+from seed_grpo.training.environment import run_environment, short_folder
+from seed_grpo.training.machine import check_machine
+from seed_grpo.training.output import check_output, check_ranks, last_step
+from seed_grpo.training.preflight import check_run, expand_home, training_rows
 from seed_grpo.training.processes import FOLDER, kill, started_by
+from seed_grpo.training.progress import follow
+from seed_grpo.training.steps import settle_steps
+from seed_grpo.verl_plugin.runtime import RuntimeSettings
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -40,44 +47,51 @@ _interrupted = threading.Event()
 
 
 def run_training(config: DictConfig, *, verbose: bool = False) -> dict[str, Any]:
-    """Train, and return the run's summary. A finished run is not run again, an interrupted one goes on.
+    """Train, and return the run's summary. A finished run is not run again, an interrupted one is resumed.
 
     Args:
-        config: a composed configuration.
+        config: a composed configuration; its paths are expanded, and its number of steps is set to what the data gives.
         verbose: copy verl's log to the terminal.
 
     Raises:
         SeedGrpoError: a check before the run failed, or the run itself did.
         KeyboardInterrupt: after everything that was started has been ended.
     """
-    import json
+    start = time.monotonic()
+    expand_home(config)
+    check_run(config)
+    if notice := settle_steps(config, training_rows(config)):
+        print(f"notice: {notice}", file=sys.stderr)
+    folder = writable_folder(Path(config.trainer.default_local_dir).absolute(), "trainer.default_local_dir")
+    with only_run(folder) as lock:
+        check_output(config)  # once more: another run may have begun in the meantime
+        total, validate = config.trainer.total_training_steps, config.trainer.val_only
+        if (folder / SUMMARY).is_file() and last_step(folder) >= total and not validate:
+            return json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        check_ranks(config)
+        if address := cluster_address(config):
+            check_cluster_at(config, address)
+        else:
+            check_machine(config)
+        _run(config, folder, lock, verbose)
+        return _finish(config, folder, time.monotonic() - start)
 
-    from omegaconf import OmegaConf
 
+def _finish(config: DictConfig, folder: Path, wall_seconds: float) -> dict[str, Any]:
+    """The summary of a run whose driver has ended well, written to its folder."""
     from seed_grpo.report.curves import plot_curves
     from seed_grpo.runs.summary import summarize, write_summary
 
-    start = time.monotonic()
-    check_run(config)
-    folder = Path(config.trainer.default_local_dir).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    total = config.trainer.total_training_steps
-    if (folder / SUMMARY).is_file() and total is not None and last_step(folder) >= total:
-        return json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    OmegaConf.save(config, folder / CONFIG, resolve=True)
-    for leftover in (STOP, STOPPED):
-        (folder / leftover).unlink(missing_ok=True)
-    with _signals(folder):
-        _run_driver(config, folder, verbose)
     if (folder / STOPPED).exists():
         (folder / STOPPED).unlink()
         raise RunStopped(
             f"The run stopped after step {last_step(folder)}, as asked, with a checkpoint saved.",
-            "start it again to go on.",
+            "start it again to resume it.",
         )
-    summary = summarize(folder, config, time.monotonic() - start)
-    write_summary(folder, summary)
-    plot_curves(folder)
+    summary = summarize(folder, config, wall_seconds)
+    if not config.trainer.val_only:
+        write_summary(folder, summary)
+        plot_curves(folder)
     return summary
 
 
@@ -89,8 +103,9 @@ def _signals(folder: Path) -> Iterator[None]:
         (folder / STOP).touch()
 
     def interrupt(*_: Any) -> None:
-        _interrupted.set()
-        raise KeyboardInterrupt
+        if not _interrupted.is_set():  # another Ctrl-C would leave half of the cleaning up undone; it is short
+            _interrupted.set()
+            raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield  # signals go to the main thread
@@ -105,20 +120,38 @@ def _signals(folder: Path) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _run_driver(config: DictConfig, folder: Path, verbose: bool) -> None:
-    # Ray puts sockets into its folder, and a socket's path must be short.
-    scratch = tempfile.mkdtemp(prefix="seed-grpo-")
+def _run(config: DictConfig, folder: Path, lock: int, verbose: bool) -> None:
+    """Run the driver to its end; nothing that it started is left, however it ends."""
+    from omegaconf import OmegaConf
+
+    for leftover in (STOP, STOPPED):
+        (folder / leftover).unlink(missing_ok=True)
+    with _signals(folder):
+        scratch = short_folder("seed-grpo-")
+        try:
+            # A look at a trained model does not change what its folder says of the training.
+            aside = config.trainer.val_only and (folder / CONFIG).is_file()
+            path = Path(scratch) / CONFIG if aside else folder / CONFIG
+            with replacing(path) as unfinished:
+                OmegaConf.save(config, unfinished, resolve=True)
+            _run_driver(config, folder, path, scratch, lock, verbose)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _run_driver(config: DictConfig, folder: Path, config_path: Path, scratch: str, lock: int, verbose: bool) -> None:
     log_path = folder / TRAIN_LOG
     with open(log_path, "ab") as log:
         log_start = log.tell()
         driver = subprocess.Popen(
-            [sys.executable, "-m", "seed_grpo.training.driver", str(folder / CONFIG), scratch],
+            [sys.executable, "-m", "seed_grpo.training.driver", str(config_path), scratch],
             stdin=subprocess.PIPE,  # its end tells the driver that its owner is gone
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=[lock],  # the folder is held until the driver has ended, too
             env={
-                **os.environ,
+                **run_environment(scratch, on_cpu=config.trainer.device == "cpu"),
                 "PYTHONUNBUFFERED": "1",
                 "TENSORBOARD_DIR": str(folder / "tensorboard"),
                 FOLDER: scratch,
@@ -126,73 +159,25 @@ def _run_driver(config: DictConfig, folder: Path, verbose: bool) -> None:
                 "RAY_ENABLE_AUTO_CONNECT": "0",
             },
         )
+
+    def ended() -> bool:
+        if _interrupted.is_set():
+            raise KeyboardInterrupt
+        return driver.poll() is not None
+
     try:
-        _follow(driver, config, folder, log_path if verbose else None, log_start)
+        follow(
+            folder,
+            config.trainer.total_training_steps,
+            ended,
+            log_start,
+            silent_seconds=RuntimeSettings.from_config(config.get("seed_grpo_runtime")).silent_seconds,
+            verbose=verbose,
+        )
     finally:
         _stop(driver, scratch)
-        shutil.rmtree(scratch, ignore_errors=True)
     if driver.returncode != 0:
         raise SeedGrpoError(*_failure(log_path, log_start, driver.returncode))
-
-
-def _follow(driver: subprocess.Popen, config: DictConfig, folder: Path, log_path: Path | None, log_start: int) -> None:
-    """Show the steps as they are recorded until the driver ends."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-               TimeRemainingColumn(), TextColumn("{task.fields[numbers]}"))  # fmt: skip
-    done = last_step(folder)
-    position = log_start
-    shown = len(list(read_lines(folder / METRICS)))
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("starting", total=config.trainer.total_training_steps, completed=done, numbers="")
-        while True:
-            if _interrupted.is_set():
-                raise KeyboardInterrupt
-            ended = driver.poll() is not None
-            if log_path is not None:
-                position = _copy_log(log_path, position)
-            records = list(read_lines(folder / METRICS))
-            for record in records[shown:]:
-                done = max(done, record["step"])
-                progress.update(task, description="training", completed=done, numbers=_numbers(record))
-                if "val/accuracy" in record:
-                    progress.console.print(
-                        f"step {record['step']:>4}  validation accuracy {record['val/accuracy']:.1%}"
-                    )
-                elif not console.is_terminal and record["step"] % 10 == 0:
-                    progress.console.print(f"step {record['step']:>4}  {_numbers(record)}")
-            # A resumed run first removes the records that its checkpoint does not hold.
-            shown = len(records)
-            if ended:
-                return
-            time.sleep(0.2)
-
-
-def _numbers(record: dict[str, Any]) -> str:
-    if "train/accuracy" not in record:
-        return ""
-    return (
-        f"reward {record['train/accuracy']:.2f}  entropy {record['seed_grpo/entropy']:.2f}  "
-        f"weight {record['seed_grpo/weight']:.3f}  {record['timing_s/step']:.1f} s/step"
-    )
-
-
-def _copy_log(path: Path, position: int) -> int:
-    with open(path, "rb") as log:
-        log.seek(position)
-        sys.stdout.buffer.write(log.read())
-        sys.stdout.flush()
-        return log.tell()
 
 
 def _stop(driver: subprocess.Popen, scratch: str) -> None:
@@ -220,7 +205,7 @@ def _failure(log_path: Path, log_start: int, status: int) -> tuple[str, str]:
                 cause, remedy = f"vLLM does not start: {found}", f"{log_path} has its log."
             return cause, remedy or f"see {log_path}."
     if shutil.disk_usage(log_path.parent).free < 1 << 20:
-        return f"The disk of {log_path.parent} is full.", "free some space, and start the run again to go on."
+        return f"The disk of {log_path.parent} is full.", "free some space, and start the run again to resume it."
     if status < 0:
-        return f"The run was killed by signal {-status}.", f"start it again to go on; {log_path} has its log."
+        return f"The run was killed by signal {-status}.", f"start it again to resume it; {log_path} has its log."
     return f"The run ended with status {status}.", f"see {log_path}."

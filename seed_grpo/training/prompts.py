@@ -1,4 +1,4 @@
-"""Whether prepared data and the run agree on how a prompt is written and where its answer stands."""
+"""Whether prepared data and the run agree on the form of a prompt and of its answer."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def check_prompts(config: DictConfig, files: list[str]) -> None:
-    """Hold each file's manifest against the run; a file without one is taken as it is.
+    """Compare each file's manifest with the run; a file without one is taken as it is.
 
     Raises:
-        UsageError: a chat template around prompts that hold one already, none around those that need one, or answers
-            looked for where the prompt does not ask for them.
+        UsageError: the run puts a chat template around prompts that already have one, puts none around those that need
+            one, or looks for answers in another form than the prompts ask for.
     """
     model = config.actor_rollout_ref.model
     for path in files:

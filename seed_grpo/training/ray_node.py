@@ -1,8 +1,8 @@
 """One node of a Ray cluster that belongs to one job: `python -m seed_grpo.training.ray_node start|wait …`.
 
-`ray stop` ends every Ray of the user on a machine, and `ray start` takes fixed ports: both are wrong where jobs share
+`ray stop` ends every Ray of the user on a machine, and `ray start` takes fixed ports: both are wrong if jobs share
 machines. Here each node has a folder and ports of its own, and whatever was started is ended with the command, and
-nothing else. examples/slurm/train.sbatch runs it, a step a node.
+nothing else. examples/slurm/train.sbatch runs it, one step per node.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import FrameType
 
 from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.runs.files import replace_file
+from seed_grpo.training.environment import short_folder
 from seed_grpo.training.processes import kill, started_by
 
 START_SECONDS = 120
 """Time for a head to come up."""
-SOCKET_ROOM = 40
-"""Ray puts sockets below its folder, and a socket's path has at most 107 characters."""
 ANY_PORT = "0"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 """SIGUSR2 because srun passes it on; at SIGTERM it kills what it runs, with no time to clean up."""
 
 
 def local_address(peer: str, interface: str | None = None) -> str:
-    """This machine's address that `peer` can reach: on the interface if one is named, else on the way to the peer.
+    """The address at which `peer` reaches this machine: of the interface if one is named, else of the route to it.
 
     Args:
         peer: another machine's name or address, IPv4 or IPv6; the machine's own name if it is alone.
@@ -51,7 +51,7 @@ def local_address(peer: str, interface: str | None = None) -> str:
         raise SeedGrpoError(
             f"The name {peer} has no address here: {error}.", "check name resolution between the nodes."
         ) from error
-    # IPv4 first where both are there: not everything in the stack takes the other.
+    # IPv4 first if there are both: not everything in the stack takes IPv6.
     for family, kind, protocol, _, address in sorted(candidates, key=lambda found: found[0] != socket.AF_INET):
         with socket.socket(family, kind, protocol) as probe:
             try:
@@ -59,7 +59,7 @@ def local_address(peer: str, interface: str | None = None) -> str:
             except OSError:
                 continue
             return probe.getsockname()[0]
-    raise SeedGrpoError(f"There is no way from here to {peer}.", "name an interface with SEED_GRPO_INTERFACE.")
+    raise SeedGrpoError(f"There is no route from here to {peer}.", "name an interface with SEED_GRPO_INTERFACE.")
 
 
 def _address_of(interface: str) -> str:
@@ -99,8 +99,7 @@ def start(
         notice_file: made on SIGUSR1, which Slurm may send to the steps of a job in place of its script. Ray itself
             ignores that signal here.
     """
-    root = tempfile.gettempdir()
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir=root if len(root) <= SOCKET_ROOM else "/tmp"))
+    folder = Path(short_folder("ray-"))
     where = [f"--address={head}"] if head else ["--head", f"--port={ANY_PORT}", "--include-dashboard=false"]
     command = [
         *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", *where),
@@ -156,16 +155,14 @@ def _publish(source: Path, target: Path, node: subprocess.Popen) -> None:
         if time.monotonic() > deadline:
             raise SeedGrpoError(f"Ray's head did not start in {START_SECONDS} s.", "look at the machine's load.")
         time.sleep(0.2)
-    unfinished = target.with_name(target.name + ".new")
-    unfinished.write_text(address, encoding="utf-8")
-    os.replace(unfinished, target)
+    replace_file(target, address)
 
 
 def node_environment() -> dict[str, str]:
     """The environment of Ray's processes, and of all that verl starts in them."""
     environment = dict(os.environ)
     if environment.keys() & {"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"}:
-        # Slurm sets this one beside them, whatever the make of the GPUs, and verl refuses the pair.
+        # Slurm sets this one as well, whatever the make of the GPUs, and verl refuses the pair.
         environment.pop("ROCR_VISIBLE_DEVICES", None)
     return environment
 
@@ -194,7 +191,12 @@ def wait(address: str, names: Collection[str], seconds: float) -> None:
     """
     import ray
 
+    # Connecting has no time limit of its own.
+    unreached = threading.Timer(seconds, _give_up, (f"No Ray cluster answers at {address} within {seconds:.0f} s.",))
+    unreached.daemon = True
+    unreached.start()
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")  # type: ignore[arg-type]
+    unreached.cancel()
     deadline = time.monotonic() + seconds
     missing, told = set(names), -1
     try:
@@ -219,6 +221,12 @@ def wait(address: str, names: Collection[str], seconds: float) -> None:
         ray.shutdown()
 
 
+def _give_up(cause: str) -> None:
+    error = SeedGrpoError(cause, "see what the first node's Ray said in the job's log.")
+    print(f"seed-grpo: {error}", file=sys.stderr, flush=True)
+    os._exit(error.exit_code)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m seed_grpo.training.ray_node", description=__doc__)
@@ -229,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     role.add_argument("--address-file", type=Path, help="this is the head: write the cluster's address there")
     role.add_argument("--head", help="join the cluster at this address")
     node.add_argument("--peer", required=True, help="a machine that must reach this one")
-    node.add_argument("--interface", help="network interface to use (default: the way to the peer)")
+    node.add_argument("--interface", help="network interface to use (default: that of the route to the peer)")
     node.add_argument("--notice-file", type=Path, help="made when SIGUSR1 arrives")
     allotted = os.environ.get("SLURM_CPUS_ON_NODE")
     node.add_argument("--cpus", type=int, default=allotted, required=allotted is None, help="default: Slurm's")

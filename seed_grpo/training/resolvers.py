@@ -1,4 +1,4 @@
-"""Values of the configuration that are worked out, not written down: `${name:arguments}` in the YAML files."""
+"""Values of the configuration that are computed: `${name:arguments}` in the YAML files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FLASH_ATTENTION = "flash-attn==2.8.3"
 MOST_THREADS = 4
-"""More do not pay for themselves on models that one trains on a CPU."""
+"""More threads do not help with models of a size that one trains on a CPU."""
 
 
 def register_resolvers() -> None:
@@ -54,7 +54,7 @@ def minibatch_prompts(responses: int, group_size: int, prompts: int) -> int:
     """
     if min(responses, group_size, prompts) < 1:
         raise UsageError(
-            f"A minibatch of {responses} responses, groups of {group_size}, {prompts} prompts a step: one is below 1.",
+            f"Minibatches of {responses}, groups of {group_size}, {prompts} prompts per step: one is below 1.",
             "set actor_rollout_ref.rollout.n and data.train_batch_size to 1 or more.",
         )
     most = max(responses // group_size, 1)

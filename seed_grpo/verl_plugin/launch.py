@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_config(config: DictConfig) -> None:
-    """Check the plugin and the configuration as verl's `main_ppo` does; fills in the device where verl knows better.
+    """Check the plugin and the configuration as verl's `main_ppo` does; fills in the device if verl knows better.
 
     Raises:
         SeedGrpoError: verl did not load the plugin. AssertionError, ValueError: verl's own checks.

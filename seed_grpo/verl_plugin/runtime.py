@@ -17,17 +17,20 @@ class RuntimeSettings:
         poll_seconds: seconds between two looks for finished rollouts; verl waits 2 s.
         trainer_in_driver: run verl's trainer in the driver's own process rather than in a Ray actor, which saves
             starting one process. The driver must be on a machine of the cluster; it needs no accelerator.
+        silent_seconds: a run that neither records a step nor logs a line for this long is ended: it waits for something
+            that will not come.
     """
 
     poll_seconds: float = 0.5
     trainer_in_driver: bool = False
+    silent_seconds: float = 7200.0
 
     @classmethod
     def from_config(cls, node: Mapping[str, Any] | None) -> RuntimeSettings:
         """Settings from a config node; settings that it leaves out keep their defaults.
 
         Raises:
-            UsageError: the node has a setting that does not exist.
+            UsageError: the node has a setting that does not exist, or a value that cannot be.
         """
         values = {str(name): value for name, value in (node or {}).items()}
         unknown = sorted(values.keys() - {field.name for field in fields(cls)})
@@ -36,4 +39,13 @@ class RuntimeSettings:
                 f"Unknown setting seed_grpo_runtime.{unknown[0]}.",
                 f"the settings are {', '.join(field.name for field in fields(cls))}.",
             )
-        return cls(**values)
+        settings = cls(**values)
+        for name in ("poll_seconds", "silent_seconds"):
+            seconds = getattr(settings, name)
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+                raise UsageError(f"seed_grpo_runtime.{name} is {seconds!r}.", "set it to a number of seconds above 0.")
+        if not isinstance(settings.trainer_in_driver, bool):
+            raise UsageError(
+                f"seed_grpo_runtime.trainer_in_driver is {settings.trainer_in_driver!r}.", "set it to true or false."
+            )
+        return settings

@@ -19,6 +19,7 @@ from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.skip import SkipManager
 
+from seed_grpo.errors import UsageError
 from seed_grpo.meaning.registry import make_meaning
 from seed_grpo.measuring import measure_responses
 from seed_grpo.runs.checkpoints import point_to_newest_whole, seal, step_folder
@@ -73,6 +74,18 @@ class SeedGrpoMixin(PPOTrainer):
     @trainer_mode.setter
     def trainer_mode(self, registered_name: str) -> None:
         """verl assigns the registered name; the name of the extended mode is kept."""
+
+    def _init_dataloader(self) -> None:
+        super()._init_dataloader()
+        if not self.steps_per_epoch:
+            raise UsageError(
+                f"{len(self.train_dataset)} training prompts have at most data.max_prompt_length tokens, fewer than "
+                f"data.train_batch_size={self.config.data.train_batch_size}.",
+                "raise data.max_prompt_length, lower data.train_batch_size, or give more data.",
+            )
+        # The last step that the data gives is a last step: verl saves and validates after it.
+        possible = self.steps_per_epoch * self.config.trainer.total_epochs
+        self.total_training_steps = min(self.total_training_steps, possible)
 
     def _build_replay_buffer(self) -> Any:
         buffer = super()._build_replay_buffer()
@@ -208,7 +221,7 @@ class SeedGrpoMixin(PPOTrainer):
         metrics = super()._validate()
         if not hasattr(self, "timing_raw"):
             # The validation before the first step has no step record of its own to go into.
-            self.records.write_step(self.global_steps, metrics)
+            self.records.write_validation(self.global_steps, metrics)
         return metrics
 
     def _val_metrics_update(
@@ -257,10 +270,9 @@ class SeedGrpoTrainerSync(SeedGrpoMixin, PPOTrainerSync):
 
     def _roll_out_ahead(self) -> None:
         following = self.global_steps + 1
-        last_step = min(self.total_training_steps, self.steps_per_epoch * self.config.trainer.total_epochs)
         # verl begins a profile, and looks for rollouts that it has saved, between two steps.
         watched = self.config.global_profiler.steps or any(s.is_enabled() for s in SkipManager.skip_instances.values())
-        if following > last_step or watched:
+        if following > self.total_training_steps or watched:
             return
         self.global_steps = following
         try:

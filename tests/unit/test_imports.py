@@ -25,9 +25,6 @@ LONG_FUNCTIONS: set[str] = {
     "seed_grpo.commands.analyze.analyze",
     "seed_grpo.commands.data.prepare",
     "seed_grpo.commands.eval.evaluate",
-    "seed_grpo.commands.plan.plan",
-    "seed_grpo.planning.plan.make_plan",
-    "seed_grpo.planning.workload.read_workload",
     "seed_grpo.quickstart.warm_start.warm_start",
 }
 IN_A_CIRCLE: set[str] = set()

@@ -23,7 +23,8 @@ from seed_grpo.planning.assumptions import CONSTANTS, FITTED, GIB, constant
 from seed_grpo.planning.calibrate import calibrate, measure
 from seed_grpo.planning.devices import CPU, GPUS
 from seed_grpo.planning.memory import phases
-from seed_grpo.planning.seconds import STAGES, cpu_seconds, gpu_seconds, running
+from seed_grpo.planning.seconds import STAGES, cpu_seconds, estimate, gpu_seconds, running
+from seed_grpo.planning.setup import Setup
 from seed_grpo.planning.shapes import BUILT_IN, ModelShape, read_shape
 from seed_grpo.planning.workload import Workload, read_workload
 from seed_grpo.runs.records import RunRecords
@@ -137,7 +138,7 @@ DEVICES = st.sampled_from(list(GPUS.values()))
 
 
 def hours(work: Workload, shape: ModelShape, gpu: Any) -> float:
-    return (gpu_seconds(work, shape, gpu) if gpu else cpu_seconds(work, shape)).run(work)
+    return estimate(Setup(work, shape, gpu)).run(work)
 
 
 @given(WORK, SHAPES, st.one_of(st.none(), DEVICES))
@@ -162,7 +163,7 @@ def test_more_work_takes_longer(work: Workload, shape: ModelShape, gpu: Any) -> 
 @settings(max_examples=60)
 def test_what_is_divided_among_gpus_is(work: Workload, shape: ModelShape, gpu: Any) -> None:
     """Arithmetic goes as 1 / GPUs; generation falls less than that, since each engine reads the weights anew."""
-    one, two = (gpu_seconds(replace(work, gpus=n), shape, gpu) for n in (work.gpus, 2 * work.gpus))
+    one, two = (gpu_seconds(Setup(replace(work, gpus=n), shape, gpu)) for n in (work.gpus, 2 * work.gpus))
 
     def arithmetic(seconds: Any, n: int) -> float:
         # Moving weights is no arithmetic, and the rest of a step is none.
@@ -177,18 +178,18 @@ def test_what_is_divided_among_gpus_is(work: Workload, shape: ModelShape, gpu: A
 @given(WORK, SHAPES, DEVICES)
 @settings(max_examples=60)
 def test_memory(work: Workload, shape: ModelShape, gpu: Any) -> None:
-    for phase in phases(work, shape, gpu):
+    setup = Setup(work, shape, gpu)
+    for phase in phases(setup):
         assert all(size >= 0 for size in phase.parts.values())
         assert phase.needed == pytest.approx(sum(phase.parts.values()))
-    update = phases(work, shape, gpu)[0]
-    more = phases(replace(work, gpus=2 * work.gpus), shape, gpu)[0]
+    update = phases(setup)[0]
+    more = phases(setup.changed(gpus=2 * work.gpus))[0]
     for part in ("weights", "gradients", "Adam states"):
         assert more.parts[part] == pytest.approx(update.parts[part] / 2)
     total = sum(update.parts[part] for part in ("weights", "gradients", "Adam states"))
     assert total * work.gpus == pytest.approx(16 * shape.parameters)
-    assert phases(replace(work, checkpointing=True), shape, gpu)[0].needed <= phases(
-        replace(work, checkpointing=False), shape, gpu
-    )[0].needed * (1 + 1e-9)
+    kept, computed = (phases(setup.changed(checkpointing=each))[0].needed for each in (False, True))
+    assert computed <= kept * (1 + 1e-9)
 
 
 @given(st.floats(1, 3000), st.integers(3000, 8000))
@@ -316,7 +317,7 @@ def write_run(folder: Path, overrides: list[str], factor: float = 1.0, steps: in
 
     config = compose_config([*overrides, f"trainer.total_training_steps={steps}"])
     work, _ = read_workload(config)
-    took = cpu_seconds(work, BUILT_IN["quickstart"])
+    took = cpu_seconds(Setup(work, BUILT_IN["quickstart"]))
     records = RunRecords(folder)
     for step in range(1, steps + 1):
         slow = 5.0 if step == 1 else 1.0  # the first step warms up
@@ -346,7 +347,7 @@ def test_several_runs_are_averaged(tmp_path: Path) -> None:
     write_run(tmp_path / "a", ["experiment=quickstart"], 1.0)
     write_run(tmp_path / "b", ["experiment=quickstart", "actor_rollout_ref.rollout.n=4"], 4.0)
     measured = [measure(tmp_path / name) for name in "ab"]
-    found = calibrate(measured, lambda work: cpu_seconds(work, BUILT_IN["quickstart"]))
+    found = calibrate(measured, lambda work: cpu_seconds(Setup(work, BUILT_IN["quickstart"])))
     assert found.factors["update"] == pytest.approx(2.0)
 
 

@@ -24,7 +24,7 @@ def test_nothing_breaks_out_of_a_cell() -> None:
 
 
 def test_what_is_no_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no folder"):
+    with pytest.raises(UsageError, match="not a folder"):
         export(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(UsageError, match="no checkpoint"):
         export(tmp_path, tmp_path / "out")

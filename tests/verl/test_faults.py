@@ -111,7 +111,7 @@ def test_killed_processes(quickstart_base: Path, tmp_path: Path) -> None:
     scratch.check_clean()
     run = Run(folder, 1, "")
     assert run.steps == list(range(1, len(run.steps) + 1))
-    assert f"The checkpoint of step {newest} is not whole: the run goes on after step {newest - 1}" in run.log
+    assert f"The checkpoint of step {newest} is not whole: the run resumes after step {newest - 1}" in run.log
 
 
 def test_a_full_disk(quickstart_base: Path, tmp_path: Path) -> None:
