@@ -44,7 +44,7 @@ def commands(folder: Path, given: str) -> dict[str, tuple[list[str], int]]:
         "ablate": (["ablate", "--study", "table4d", "--dry-run", "--out", f"{given}/study"], 0),
         "eval": (["eval", "--model", f"{given}/none", "--data", f"{given}/data", "--out", f"{given}/results"], 1),
         "export": (["export", f"{given}/run", "--out", f"{given}/exported"], 2),
-        #"quickstart": (["quickstart", "--out", f"{given}/gsm8k.jsonl"], 2),
+        "quickstart": (["quickstart", "--out", f"{given}/gsm8k.jsonl"], 2),
     }
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from seed_grpo.engines.vllm import require_vllm
 from seed_grpo.errors import UsageError
-from seed_grpo.training.engine import require_vllm
 
 PLATFORMS = {"hf": "cpu", "vllm": "cpu_vllm"}
 """The engines, and the platform of the configuration that each belongs to."""

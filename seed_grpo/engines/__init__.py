@@ -1,1 +1,1 @@
-"""Decoding in this process, for the CPU's rollout server and for evaluation."""
+"""Engines: decoding with transformers in this process, and what vLLM can serve."""

@@ -12,9 +12,9 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seed_grpo.engines.vllm import VLLM, installed_vllm
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.training.cluster import check_cluster_at, cluster_address
-from seed_grpo.training.engine import VLLM, installed_vllm
 from seed_grpo.training.machine import DEVICE_REMEDY, gpus_here
 from seed_grpo.training.preflight import cpus_needed
 

@@ -19,13 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seed_grpo.engines.vllm import engine_error
 from seed_grpo.errors import RunStopped, SeedGrpoError
 from seed_grpo.runs.files import replacing, writable_folder
 from seed_grpo.runs.locks import only_run
 from seed_grpo.runs.names import CONFIG, STOP, STOPPED, SUMMARY, TRAIN_LOG
 from seed_grpo.training.cluster import check_cluster_at, cluster_address
 from seed_grpo.training.driver import FAILURE_MARK
-from seed_grpo.training.engine import engine_error
 from seed_grpo.training.environment import run_environment, short_folder
 from seed_grpo.training.machine import check_machine
 from seed_grpo.training.output import check_output, check_ranks, last_step

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from seed_grpo.engines.vllm import check_engine, check_head_size
 from seed_grpo.errors import UsageError
 from seed_grpo.training.compose import compose_config
-from seed_grpo.training.engine import check_engine, check_head_size
 from seed_grpo.verl_plugin.request_seeds import request_seed
 
 
@@ -25,7 +25,7 @@ def test_a_model_whose_heads_vllm_cannot_compute(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("platform", ["gpu", "cpu_vllm"])
 def test_full_determinism_on_verls_path_is_refused(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seed_grpo.training.engine.require_vllm", lambda: None)
+    monkeypatch.setattr("seed_grpo.engines.vllm.require_vllm", lambda: None)
     chosen = [f"platform={platform}", "actor_rollout_ref.rollout.full_determinism=true"]
     with pytest.raises(UsageError, match="copies of one another"):
         check_engine(compose_config([*chosen, "actor_rollout_ref.rollout.agent.agent_loop_manager_class=null"]))

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from runs import RUN_SECONDS, Scratch, command
 
+from seed_grpo.engines.vllm import installed_vllm
 from seed_grpo.quickstart.model import build_model
 from seed_grpo.training import doctor
 from seed_grpo.training.compose import compose_config
 from seed_grpo.training.doctor import Finding, examine
-from seed_grpo.training.engine import installed_vllm
 from seed_grpo.training.preflight import cpus_needed
 
 

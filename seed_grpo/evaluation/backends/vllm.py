@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from seed_grpo.engines.sampling import Sampling
+from seed_grpo.engines.vllm import check_head_size
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.evaluation.backends import BackendOptions, Completion, Request
 from seed_grpo.evaluation.fingerprint import model_fingerprint
-from seed_grpo.training.engine import check_head_size
 
 BATCH_SIZE = 512
 
