@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seed_grpo.data import validate_parquet
+from seed_grpo.engines.vllm import check_engine
 from seed_grpo.errors import UsageError
 from seed_grpo.training.model import check_lengths, check_model
 from seed_grpo.training.output import check_output
