@@ -3,7 +3,7 @@ r"""Answers on a line of their own: `Answer: 42`, `**Final answer:** $42$.`, `Th
 This is the form that the prompts of DAPO ("The last line of your response should be of the form Answer: $Answer") and
 of OpenAI's simple-evals ask for, and Minerva's "Final Answer: The final answer is 42. I hope it is correct." The last
 mark that has something behind it wins. A sentence such as "the answer is 42" is no mark: it occurs in the middle of a
-thought as often as at its end, and in "so this answer is correct" behind it.
+thought as often as at its end, and in "so this answer is correct" behind it. Nor is "the final answer is correct".
 
 Linear in the length of the text; nothing is evaluated.
 """
@@ -15,8 +15,9 @@ import re
 from seed_grpo.meaning.boxes import BOX, Found, find_box, holds_something
 
 _DECORATION = r"[ \t*_`}]{0,8}"
+_JUDGEMENT = r"[ \t]{1,4}(?:(?:in)?correct|right|wrong|reasonable|consistent|verified|not|in|that)\b"
 _MARK = re.compile(
-    rf"(?<![A-Za-z])(?:final[ \t]{{1,4}}answers?{_DECORATION}(?:is|are)(?![A-Za-z]){_DECORATION}[:：]?"
+    rf"(?<![A-Za-z])(?:final[ \t]{{1,4}}answers?{_DECORATION}(?:is|are)(?![A-Za-z])(?!{_JUDGEMENT}){_DECORATION}[:：]?"
     rf"|answers?{_DECORATION}(?:(?:is|are){_DECORATION})?[:：])",
     re.IGNORECASE,
 )
