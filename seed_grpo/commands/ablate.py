@@ -27,7 +27,7 @@ def ablate(
         str | None,
         typer.Option(help="A shipped study (cpu, readings, table4a to table4e) or a .yaml file."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the study.  [default: runs/ablate/STUDY]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the study.", show_default="runs/ablate/STUDY")] = None,
     arms: Annotated[str | None, typer.Option(help="Run only these arms, separated by commas.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Run only these seeds, separated by commas.")] = None,
     dry_run: Annotated[

@@ -21,15 +21,15 @@ Out = Annotated[Path, typer.Option(help="Folder for the parquet files and their 
 Sources = Annotated[
     list[str] | None,
     typer.Option(
-        help="File, folder, or owner/name on the hub; one per data set, or one folder for all.  [default: the hub]"
+        help="File, folder, or owner/name on the hub; one per data set, or one folder for all.", show_default="the hub"
     ),
 ]
 TemplateName = Annotated[str, typer.Option(help="Prompt template: qwen_math, r1 or none.")]
 AnswerTemplate = Annotated[
     str | None,
     typer.Option(
-        help="Where a response holds its answer: boxed, answer_tag, gsm8k, phrase, answer_line or auto.  "
-        "[default: the prompt template's]"
+        help="Where a response holds its answer: boxed, answer_tag, gsm8k, phrase, answer_line or auto.",
+        show_default="the prompt template's",
     ),
 ]
 PromptFormat = Annotated[
@@ -119,7 +119,7 @@ def _show(prepared: Sequence[Prepared]) -> None:
 def model(
     name: Annotated[str, typer.Argument(help="smollm2: SmolLM2-135M-Instruct.")],
     out: Annotated[Path, typer.Option(help="Folder for the model; it must not exist.")],
-    gguf: Annotated[Path | None, typer.Option(help="The GGUF file.  [default: from the installed package]")] = None,
+    gguf: Annotated[Path | None, typer.Option(help="The GGUF file.", show_default="from the installed package")] = None,
 ) -> None:
     """Write a small model with real weights, for machines without the hub: the package index has it as a package.
 

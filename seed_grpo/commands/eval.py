@@ -30,19 +30,23 @@ BackendName = Annotated[
 K = Annotated[int, typer.Option("--k", help="Samples per problem; 1: only the greedy response.")]
 Limit = Annotated[int | None, typer.Option(help="Only the first N problems of each benchmark.")]
 MaxTokens = Annotated[int, typer.Option(help="Tokens per response at most.")]
-Seed = Annotated[list[int] | None, typer.Option(help="Seed of the samples; repeat for several.  [default: 0]")]
-Temperature = Annotated[float | None, typer.Option(help="Of the samples; the greedy response has none.  [default: 1]")]
+Seed = Annotated[list[int] | None, typer.Option(help="Seed of the samples; repeat for several.", show_default="0")]
+Temperature = Annotated[
+    float | None, typer.Option(help="Of the samples; the greedy response has none.", show_default="1")
+]
 TopP = Annotated[float, typer.Option(help="Nucleus of the samples.")]
 TopK = Annotated[int, typer.Option(help="Tokens that are sampled from; -1: all.")]
 Template = Annotated[
     str | None,
     typer.Option(
-        help="qwen_math, r1, none, or model (the model's own chat template).  [default: as in training on the data]"
+        help="qwen_math, r1, none, or model (the model's own chat template).", show_default="as in training on the data"
     ),
 ]
 AnswerTemplate = Annotated[
     str | None,
-    typer.Option(help=f"Where a response holds its answer: {', '.join(ANSWER_TEMPLATES)}.  [default: the data's]"),
+    typer.Option(
+        help=f"Where a response holds its answer: {', '.join(ANSWER_TEMPLATES)}.", show_default="the data's"
+    ),
 ]
 AlsoGrade = Annotated[
     str | None, typer.Option(help="Grade with another grader too, and list every disagreement: math-verify.")
@@ -50,7 +54,9 @@ AlsoGrade = Annotated[
 ClusterLevel = Annotated[str, typer.Option(help="When answers are the same: exact, normalized or symbolic.")]
 Tokenizer = Annotated[
     str | None,
-    typer.Option(help="The model's tokenizer, if --model is not a folder; none: send text (openai).  [default: model]"),
+    typer.Option(
+        help="The model's tokenizer, if --model is not a folder; none: send text (openai).", show_default="model"
+    ),
 ]
 ChatTemplateKwargs = Annotated[
     str | None, typer.Option(help="Variables of the model's chat template, as a JSON object.", show_default=False)

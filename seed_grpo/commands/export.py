@@ -12,7 +12,7 @@ def export(
     run: Annotated[Path, typer.Argument(help="Output folder of a run, or one of its global_step_N folders.")],
     out: Annotated[Path, typer.Option(help="Folder to write; it must not exist yet.")],
     step: Annotated[
-        int | None, typer.Option(help="Step of the checkpoint.  [default: the newest complete one]")
+        int | None, typer.Option(help="Step of the checkpoint.", show_default="the newest complete one")
     ] = None,
 ) -> None:
     """Merge a checkpoint's shards into a folder that transformers and vLLM can load, with a model card.

@@ -20,16 +20,18 @@ def plan(
     gpu: Annotated[
         str | None,
         typer.Option(
-            help="a100-40gb, a100-80gb, l40s, h100, h200, or cpu-2-cores.  [default: a100-80gb; the CPU with "
-            "platform=cpu]"
+            help="a100-40gb, a100-80gb, l40s, h100, h200, or cpu-2-cores.",
+            show_default="a100-80gb; the CPU with platform=cpu",
         ),
     ] = None,
     model_config: Annotated[
         Path | None, typer.Option(help="The model's config.json, for a model whose shape is not built in.")
     ] = None,
-    prompt_tokens: Annotated[float | None, typer.Option(help="Mean length of a prompt.  [default: assumed]")] = None,
+    prompt_tokens: Annotated[
+        float | None, typer.Option(help="Mean length of a prompt.", show_default="assumed")
+    ] = None,
     response_tokens: Annotated[
-        float | None, typer.Option(help="Mean length of a response.  [default: assumed]")
+        float | None, typer.Option(help="Mean length of a response.", show_default="assumed")
     ] = None,
     calibrate: Annotated[
         list[Path] | None,

@@ -11,7 +11,7 @@ import typer
 def report(
     paths: Annotated[list[Path], typer.Argument(help="Folders of runs and evaluations.", metavar="RUN_OR_RESULT...")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the report.  [default: the only folder given, or report]")
+        Path | None, typer.Option(help="Folder for the report.", show_default="the only folder given, or report")
     ] = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "SEED-GRPO report",
 ) -> None:
