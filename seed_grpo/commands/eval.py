@@ -44,9 +44,7 @@ Template = Annotated[
 ]
 AnswerTemplate = Annotated[
     str | None,
-    typer.Option(
-        help=f"Where a response holds its answer: {', '.join(ANSWER_TEMPLATES)}.", show_default="the data's"
-    ),
+    typer.Option(help=f"Where a response holds its answer: {', '.join(ANSWER_TEMPLATES)}.", show_default="the data's"),
 ]
 AlsoGrade = Annotated[
     str | None, typer.Option(help="Grade with another grader too, and list every disagreement: math-verify.")
