@@ -19,7 +19,10 @@ from seed_grpo.meaning.equivalence.functions import FUNCTIONS
 from seed_grpo.meaning.equivalence.realsets import RealSet, between, end, union
 from seed_grpo.meaning.equivalence.symbolic import Outcome, ShapeReader, read_normalized
 
-WARM_UP = "m:\\sum_{k=1}^{n}k+\\int_{0}^{1}x^{2}dx+\\lim_{x\\rightarrow0}\\frac{\\sin x}{x}"
+WARM_UP = (
+    "m:\\sum_{k=1}^{n}k+\\int_{0}^{1}x^{2}dx+\\int_{0}^{\\infty}e^{-x}dx"
+    "+\\lim_{x\\rightarrow0}\\frac{\\sin x}{x},x^{2}<4"
+)
 """Loads the parts of sympy that load late, before a worker's clock runs."""
 MAX_TERMS = 300
 """Terms that a finite sum or product of numbers is written out to; a longer one has to have a closed form."""

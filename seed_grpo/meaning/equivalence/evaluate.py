@@ -98,11 +98,21 @@ def _radicands(tree: Node) -> list[Node]:
     if not tree.symbols:
         return []
     found = [part for child in tree.parts for part in _radicands(child)]
-    if tree.kind in ("root", "power") and tree.parts[0].symbols and not tree.parts[1].symbols:
-        exponent = tree.parts[1]
-        if tree.kind == "root" or exponent.kind != "number" or exponent.value.denominator != 1:
-            found.append(tree.parts[0])
+    has_exponent = tree.kind in ("root", "power") and tree.parts[0].symbols and not tree.parts[1].symbols
+    if has_exponent and _is_even_root(tree):
+        found.append(tree.parts[0])
     return found
+
+
+def _is_even_root(tree: Node) -> bool:
+    """Whether a root or a power has a real value for positive numbers only."""
+    try:
+        exponent = evaluate(tree.parts[1], {}, "positive")
+    except Unreadable:
+        return True
+    if not isinstance(exponent, Fraction):
+        return True
+    return (exponent.numerator if tree.kind == "root" else exponent.denominator) % 2 == 0
 
 
 def _is_positive(tree: Node, values: dict[str, Fraction]) -> bool:

@@ -16,7 +16,8 @@ def is_label(tokens: list[str]) -> bool:
         return False
     if is_text(tokens[0]) or tokens[0] in _MARKS or (tokens[0] in _MEASURES and tokens[1:2] and tokens[1] in _MARKS):
         return not any(token in ("+", "-") for token in tokens)
-    if len(tokens) > 3 and tokens[0].isalpha() and tokens[0].isupper() and tokens[1] == "(" and encloses(tokens[1:]):
+    measure = len(tokens[0]) == 1 and (tokens[0].isupper() or tokens[0] == "n")
+    if len(tokens) > 3 and measure and tokens[1] == "(" and encloses(tokens[1:]):
         return True  # P(X=2), E(X), N(\mu, \sigma)
     if tokens[:4] in (["\\mathbb", "{", "P", "}"], ["\\mathbb", "{", "E", "}"]) or tokens[0] in (
         "\\Pr",

@@ -72,6 +72,12 @@ def _terms(tokens: list[str]) -> list[tuple[str, list[str]]]:
     return terms
 
 
+def _without_sign(factor: list[str]) -> list[str]:
+    """A factor without the multiplication sign between it and the matrix."""
+    start = 1 if factor[0] == "*" else 0
+    return factor[start:-1] if factor[-1] == "*" else factor[start:]
+
+
 def _multiple(tokens: list[str]) -> tuple[str, Node | None, list[list[list[str]]]] | None:
     """One matrix with factors in front or behind: its kind, the factor (None for 1), its cells."""
     if tokens.count("\\begin") != 1 or tokens.count("\\end") != 1:
@@ -96,7 +102,7 @@ def _multiple(tokens: list[str]) -> tuple[str, Node | None, list[list[list[str]]
     if not factors:
         return kind, None, cells
     try:
-        read = [read_expression(part[:-1] if part[-1] == "*" else part) for part in factors]
+        read = [read_expression(_without_sign(part)) for part in factors]
     except Unreadable:
         return None
     return kind, read[0] if len(read) == 1 else node("multiply", *read), cells

@@ -48,6 +48,22 @@ _SPACED_THOUSANDS = re.compile(r"([+-]?)([0-9]{1,3}(?: [0-9]{3})+)(\.[0-9]+)?")
 _CHOICE = re.compile(
     r"(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer) )?\(?([A-Z])[).:]?|\(([a-e])\)|(?:[Oo]ption|[Cc]hoice) \(?([a-e])\)?"
 )
+_ANSWER_IS = re.compile(r"(?:\\text ?\{ ?)?(?:[Tt]he )?(?:[Ff]inal )?[Aa]nswer(?: is:?|:) ?\}? ?(?=.)")
+_SYNONYMS = {
+    "all real numbers": "m:\\mathbb{R}", "all reals": "m:\\mathbb{R}", "the set of all real numbers": "m:\\mathbb{R}",
+    "no solution": "m:\\emptyset", "no solutions": "m:\\emptyset", "empty set": "m:\\emptyset",
+    "the empty set": "m:\\emptyset",
+}  # fmt: skip
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen".split()
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_NUMBERS = {
+    **{word: number for number, word in enumerate(_ONES)},
+    **{word: 10 * number for number, word in enumerate(_TENS, 2)},
+    **{f"{ten} {one}": 10 * i + j for i, ten in enumerate(_TENS, 2) for j, one in enumerate(_ONES[:10]) if j},
+}
 _CHOICE_STARTS = frozenset("\\(ABCDEFGHIJ")
 _GAP = r"(?:\\ |\\[,;:]|\\quad|\\qquad|~| )"
 _CHOICE_WITH_TEXT = re.compile(
@@ -73,6 +89,8 @@ def normalized_key(answer: str) -> str:
     if len(stripped) > MAX_CHARACTERS:
         return "m:" + stripped
     text, as_text = _unwrap(clean(repair(answer)))
+    if "nswer" in text[:30]:
+        text = _ANSWER_IS.sub("", text)
     choice = text[:1] in _CHOICE_STARTS and (_CHOICE_WITH_TEXT.fullmatch(text) or _TEXT_AND_BRACE.fullmatch(text))
     if choice:
         *letters, rest = [group for group in choice.groups() if group is not None]
@@ -234,6 +252,11 @@ def _words_key(text: str, as_text: bool) -> str | None:
     if not _WORDS.fullmatch(plain):
         return _prose_key(plain)
     words = plain.replace(",", " ").replace("-", " ").split()
+    said = " ".join(words).lower()
+    if said in _NUMBERS:
+        return f"q:{_NUMBERS[said]}"
+    if said in _SYNONYMS:
+        return _SYNONYMS[said]
     if not as_text and any(is_command_word(word) for word in words):
         return None
     if as_text or (len(words) > 1 and all(len(word) > 2 for word in words)) or any(_is_word(word) for word in words):

@@ -18,7 +18,7 @@ from seed_grpo.meaning.equivalence.brackets import encloses, split, trim
 from seed_grpo.meaning.equivalence.conditions import split_conditions
 from seed_grpo.meaning.equivalence.expression import Unreadable
 from seed_grpo.meaning.equivalence.inequalities import RELATIONS
-from seed_grpo.meaning.equivalence.latex import is_text, join, split_tokens
+from seed_grpo.meaning.equivalence.latex import is_text, join, split_tokens, text_content
 from seed_grpo.meaning.equivalence.matrices import ENVIRONMENTS, read_matrix
 from seed_grpo.meaning.equivalence.normalize import split_unit, tokens_key
 from seed_grpo.meaning.equivalence.rationals import read_rational
@@ -39,6 +39,8 @@ _BRACKETS = {
 }  # fmt: skip
 _POINTS = frozenset("ABCDEFGHMOPQ")
 """What points are called."""
+_SAYING = (" is", " are", ":", " equals", " =")
+"""How words in front of a value end."""
 _PLUS = {"\\pm": "+", "\\mp": "-"}
 _MINUS = {"\\pm": "-", "\\mp": "+"}
 _CONSTANTS = {
@@ -214,7 +216,8 @@ class ShapeReader(RelationReader):
 
     def _table(self, tokens: list[str], depth: int) -> Key | None:
         """Cases, and what else is in rows and no matrix: one column of equations is a list."""
-        if tokens[:1] == ["\\{"]:
+        braced = tokens[:1] == ["\\{"]
+        if braced:
             tokens = tokens[1:]
         if tokens[:2] != ["\\begin", "{"] or "}" not in tokens:
             return None
@@ -222,6 +225,7 @@ class ShapeReader(RelationReader):
         kind = ENVIRONMENTS.get("".join(tokens[2:head]))
         if tokens[-(head + 1) :] != ["\\end", *tokens[1 : head + 1]] or kind is None:
             return None
+        kind = "cases" if braced else kind
         body = tokens[head + 1 : -(head + 1)]
         if body[:1] == ["{"] and "}" in body and "".join(tokens[2:head]) == "array":
             body = body[body.index("}") + 1 :]  # the columns' alignment
@@ -253,6 +257,8 @@ class ShapeReader(RelationReader):
         number = read_rational(text)
         if number is not None:
             return number
+        if len(tokens) > 1 and is_text(tokens[0]) and text_content(tokens[0]).lower().endswith(_SAYING):
+            return ["label", tokens[0], self.answer(tokens[1:], MAX_DEPTH - 1)]  # the area is 12
         if text in _CONSTANTS:
             return _CONSTANTS[text]
         quantity = split_unit(tokens)
