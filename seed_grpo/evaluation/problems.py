@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from seed_grpo.data.manifest import read_manifest
+from seed_grpo.data.registry import DATASETS
 from seed_grpo.data.sources import sha256
-from seed_grpo.data.templates import PASS_THROUGH, Messages, Template, get_template
+from seed_grpo.data.templates import PASS_THROUGH, TEMPLATES, Messages, Template, get_template
 from seed_grpo.data.validate import validate_parquet
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.meaning.answers import TEMPLATES as ANSWER_TEMPLATES
@@ -117,9 +118,11 @@ def load_benchmark(name: str, options: DataOptions) -> Benchmark:
 
     path = _find(options.data.expanduser(), name)
     validate_parquet(path)
-    rows = [_Row.read(row, index) for index, row in enumerate(pq.read_table(path).to_pylist())]
+    table = pq.read_table(path).to_pylist()
+    rows = [_Row.read(row, index) for index, row in enumerate(table)]
     manifest = read_manifest(path)
-    form, messages = _choose_form(rows[: options.limit], manifest, options, path)
+    stored = _Stored(path, manifest.get("prompt_format"), manifest.get("answer_template"), table[0].get("data_source"))
+    form, messages = _choose_form(rows[: options.limit], stored, options)
     problems = tuple(
         Problem(row.id, row.problem or str(row.messages[-1]["content"]), row.golds, asked)
         for row, asked in zip(rows, messages, strict=False)
@@ -161,7 +164,9 @@ class _Row:
     def read(cls, row: Mapping[str, Any], index: int) -> _Row:
         extra = row.get("extra_info") or {}
         gold = row["reward_model"]["ground_truth"]
-        ours = extra.get("problem") is not None and extra.get("template") is not None
+        ours = extra.get("problem") is not None and extra.get("template") in TEMPLATES
+        if not all(isinstance(message["content"], str) for message in row["prompt"]):
+            raise SeedGrpoError(f"The prompt of row {index} is not text.", "evaluate data sets of text only.")
         return cls(
             id=str(extra.get("id") if extra.get("id") is not None else index),
             golds=tuple(map(str, gold)) if isinstance(gold, list) else (str(gold),),
@@ -171,29 +176,53 @@ class _Row:
         )
 
 
-def _choose_form(
-    rows: Sequence[_Row], manifest: Mapping[str, Any], options: DataOptions, path: Path
-) -> tuple[PromptForm, list[Messages]]:
+@dataclass(frozen=True)
+class _Stored:
+    """What is known of a file: how its prompts are stored, where its answers stand, and whose problems they are."""
+
+    path: Path
+    prompt_format: str | None
+    answer_template: str | None
+    data_source: str | None
+
+
+def _choose_form(rows: Sequence[_Row], stored: _Stored, options: DataOptions) -> tuple[PromptForm, list[Messages]]:
     """How the prompts are written, and the messages of each row.
 
     Left to the data, it is what a training run on the file has: prompts stored as text pass through, and messages get
     the model's chat template; so do rows of other people's files, whatever they hold.
     """
     first = rows[0]
-    ours, prepared_for = first.template, None
+    ours = first.template
     if options.template is None:
-        prepared_for = manifest.get("answer_template")
-        if ours is not None and (manifest.get("prompt_format") or _stored_format(first)) == "text":
+        if ours is not None and (stored.prompt_format or _stored_format(first)) == "text":
             form, messages = _text_form(ours), [row.messages for row in rows]
         else:
-            form, messages = _model_form(ours), [row.messages for row in rows]
+            form, messages = PromptForm(MODEL, None), [row.messages for row in rows]
     elif options.template == MODEL:
-        form, messages = _model_form(ours), [_as_messages(row, path) for row in rows]
+        form, messages = PromptForm(MODEL, None), [_as_messages(row, stored.path) for row in rows]
     else:
         template = get_template(options.template)
-        form, messages = _text_form(template), [_as_text(row, template, path) for row in rows]
-    answer_template = options.answer_template or prepared_for or form.answer_template
-    return PromptForm(form.name, form.chat_template, answer_template, form.stop), messages
+        form, messages = _text_form(template), [_as_text(row, template, stored.path) for row in rows]
+    answers = options.answer_template or _answers(form, ours, stored, options.template)
+    return replace(form, answer_template=answers), messages
+
+
+def _answers(form: PromptForm, ours: Template | None, stored: _Stored, template: str | None) -> str:
+    """Where responses hold their answers, if nobody says it.
+
+    A prompt that asks for a form of answer gets it. Else it is as the manifest says, or as the data set's own solutions
+    have it.
+    """
+    if template not in (None, MODEL) and get_template(template).asks:
+        return form.answer_template
+    if stored.answer_template is not None:
+        return stored.answer_template
+    if ours is not None and ours.asks:
+        return ours.answer_template
+    known = (each for each in DATASETS.values() if stored.data_source in (each.name, each.hub_id))
+    dataset = next(known, None)
+    return dataset.answer_form if dataset else form.answer_template
 
 
 def _stored_format(row: _Row) -> str:
@@ -204,10 +233,6 @@ def _stored_format(row: _Row) -> str:
 
 def _text_form(template: Template) -> PromptForm:
     return PromptForm(template.name, PASS_THROUGH, template.answer_template, template.stop)
-
-
-def _model_form(template: Template | None) -> PromptForm:
-    return PromptForm(MODEL, None, template.answer_template if template else "boxed")
 
 
 def _as_messages(row: _Row, path: Path) -> Messages:

@@ -122,12 +122,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sums, as text and as messages, under three names; and a file as verl's example writes GSM8K."""
     folder = tmp_path_factory.mktemp("data")
-    for name, template, form in (
-        ("text", "qwen_math", "text"),
-        ("messages", "qwen_math", "messages"),
-        ("tags", "r1", "text"),
+    for name, template, form, answers in (
+        ("text", "qwen_math", "text", None),
+        ("messages", "qwen_math", "messages", None),
+        ("tags", "r1", "text", None),
+        ("line", "none", "text", "answer_line"),
     ):
-        options = Options(get_template(template), form)
+        options = Options(get_template(template), form, answer_template=answers)
         [made] = prepare(plan(["arithmetic"], [], split="test"), folder / "made", options)
         made.path.rename(folder / f"{name}.parquet")
         (folder / "made/arithmetic_test.manifest.json").rename(folder / f"{name}.manifest.json")
@@ -197,9 +198,11 @@ class TestWhatIsRendered:
             load_benchmark(name, DataOptions(data, name, template=template))
 
     def test_a_file_of_ours_without_its_manifest(self, model: Path, data: Path, tmp_path: Path) -> None:
-        for name in ("text", "messages"):
+        for name in ("text", "messages", "tags"):
             (tmp_path / f"{name}.parquet").write_bytes((data / f"{name}.parquet").read_bytes())
             assert first_prompt(model, tmp_path, name) == first_prompt(model, data, name)
+            forms = [load_benchmark(name, DataOptions(folder, name)).form for folder in (tmp_path, data)]
+            assert forms[0] == forms[1]
 
     def test_a_model_without_a_template(self, data: Path, tmp_path: Path) -> None:
         build(tmp_path, "", adds_bos=False)
@@ -219,8 +222,15 @@ class TestWhatIsRendered:
         for name, template, given, expected in (
             ("tags", None, None, "answer_tag"),
             ("text", "r1", None, "answer_tag"),
-            ("gsm8k", None, None, "boxed"),
-            ("gsm8k", None, "gsm8k", "gsm8k"),
+            ("tags", "qwen_math", None, "boxed"),
+            ("text", "none", None, "boxed"),
+            ("messages", "model", None, "boxed"),
+            ("gsm8k", None, None, "gsm8k"),
+            ("gsm8k", "none", None, "gsm8k"),
+            ("gsm8k", None, "phrase", "phrase"),
+            ("line", None, None, "answer_line"),
+            ("line", "r1", None, "answer_tag"),
+            ("line", "none", None, "answer_line"),
         ):
             options = DataOptions(data, name, template=template, answer_template=given)
             assert load_benchmark(name, options).form.answer_template == expected
