@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seed_grpo.ablation.study import Arm, Study
 from seed_grpo.errors import UsageError
+from seed_grpo.training.compose import compose_config, quoted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -72,8 +72,6 @@ class Job:
         Raises:
             UsageError: naming the arm.
         """
-        from seed_grpo.training.compose import compose_config
-
         try:
             return compose_config(self.overrides)
         except UsageError as error:
@@ -83,9 +81,3 @@ class Job:
 def all_jobs(study: Study, out: Path) -> list[Job]:
     """Every run of a study, seeds outermost: a study that is interrupted then has whole seeds."""
     return [Job(study, out, arm, seed) for seed in study.seeds for arm in study.arms]
-
-
-def quoted(value: Any) -> str:
-    """A text as a value of Hydra's grammar, where a backslash means itself unless a quote follows."""
-    text = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), str(value))
-    return f"'{text}'"

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seed_grpo.ablation.job import Job, RunKey, quoted
+from seed_grpo.ablation.job import Job, RunKey
 from seed_grpo.ablation.overview import Overview
 from seed_grpo.ablation.run import State, remove_checkpoints
 from seed_grpo.ablation.selection import Selection
@@ -24,6 +24,7 @@ from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.runs.files import writable_folder
 from seed_grpo.runs.names import STUDY
 from seed_grpo.terminal import say
+from seed_grpo.training.compose import quoted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -41,18 +41,10 @@ def quickstart(
     # Before torch is loaded: its threads would spin while they wait, and a busy machine slow down eightfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from seed_grpo.commands.train import train
-    from seed_grpo.quickstart.prepare import prepare
+    from seed_grpo.quickstart.prepare import base_folder, prepare, run_overrides
+    from seed_grpo.training.compose import compose_config
 
-    base = prepare(out / f"seed_{seed}" / "base", seed)
-    train(
-        [
-            "experiment=quickstart",
-            f"platform={PLATFORMS[engine]}",
-            f"quickstart_dir={base}",
-            f"trainer.default_local_dir={out / f'seed_{seed}' / 'run'}",
-            f"seed={seed}",
-            *(overrides or []),
-        ],
-        show_config=False,
-        verbose=verbose,
-    )
+    chosen = [*run_overrides(out, seed), f"platform={PLATFORMS[engine]}", *(overrides or [])]
+    compose_config(chosen)  # an override that is refused is refused now, and not after the warm start
+    prepare(base_folder(out, seed), seed)
+    train(chosen, show_config=False, verbose=verbose)

@@ -6,6 +6,33 @@ import os
 import shutil
 from pathlib import Path
 
+from seed_grpo.errors import UsageError
+from seed_grpo.runs.files import writable_folder
+
+
+def base_folder(out: Path, seed: int) -> Path:
+    """The folder of model and data."""
+    return out.expanduser() / f"seed_{seed}" / "base"
+
+
+def run_overrides(out: Path, seed: int) -> list[str]:
+    """The Hydra overrides of a quickstart in a folder of any name.
+
+    Raises:
+        UsageError: files cannot be written to the folder, or its name cannot stand in a configuration.
+    """
+    from seed_grpo.training.compose import quoted
+
+    if "${" in str(out):
+        raise UsageError(f"{out} holds ${{, which a configuration reads as a reference.", "give another --out.")
+    folder = writable_folder(out)
+    return [
+        "experiment=quickstart",
+        f"quickstart_dir={quoted(base_folder(folder, seed))}",
+        f"trainer.default_local_dir={quoted(folder / f'seed_{seed}' / 'run')}",
+        f"seed={seed}",
+    ]
+
 
 def prepare(folder: Path, seed: int) -> Path:
     """Make the warm-started model and its data, unless they are there; returns the folder."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seed_grpo.errors import UsageError
 from seed_grpo.settings import Settings, default_node
@@ -15,6 +17,18 @@ if TYPE_CHECKING:
 
 CONFIG_MODULE = "seed_grpo.configs"
 ROOT = "train"
+PATHS = (
+    "quickstart_dir",
+    "data_dir",
+    "data.train_files",
+    "data.val_files",
+    "actor_rollout_ref.model.path",
+    "actor_rollout_ref.model.tokenizer_path",
+    "trainer.default_local_dir",
+    "trainer.rollout_data_dir",
+    "trainer.validation_data_dir",
+)
+"""Keys of paths that a person may write with `~`."""
 
 
 def register_defaults() -> None:
@@ -45,13 +59,14 @@ def compose_config(overrides: Sequence[str] = ()) -> DictConfig:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module(config_module=CONFIG_MODULE, version_base=None):
-            config = compose(config_name=ROOT, overrides=list(overrides))
+            config = compose(config_name=ROOT, overrides=[_quote_home(text) for text in overrides])
     except (HydraException, OmegaConfBaseException) as error:
         cause = " ".join(str(error).split())
         raise UsageError(
             f"The configuration cannot be composed: {cause.rstrip('.')}.",
             "check the overrides; a key that the configuration does not have needs a + in front.",
         ) from error
+    _expand_home(config)
     config.seed_grpo = Settings.from_config(config.seed_grpo).as_dict()  # no former names in the records of a run
     check_values(config)
     return config
@@ -71,3 +86,33 @@ def as_yaml(config: DictConfig) -> str:
     except OmegaConfBaseException as error:
         cause = " ".join(str(error).split())
         raise UsageError(f"A value cannot be worked out: {cause.rstrip('.')}.", "correct the override.") from error
+
+
+def _quote_home(override: str) -> str:
+    """The override with a value, or items of a list, in quotes if they begin with `~`, which Hydra's grammar lacks."""
+    key, equals, value = override.partition("=")
+    if value.startswith("~"):
+        return f"{key}={quoted(value)}"
+    if value.startswith("["):
+        return key + equals + re.sub(r"(?<=[\[,])\s*(~[^,\]]*)", lambda match: quoted(match[1]), value)
+    return override
+
+
+def _expand_home(config: DictConfig) -> None:
+    """Put the home folder in the place of `~`, which neither verl nor transformers does everywhere."""
+    from omegaconf import OmegaConf
+
+    for key in PATHS:
+        value = OmegaConf.select(config, key, throw_on_resolution_failure=False)
+        if isinstance(value, str):
+            if value.startswith("~"):
+                OmegaConf.update(config, key, os.path.expanduser(value))
+        elif OmegaConf.is_list(value) and any(isinstance(item, str) and item.startswith("~") for item in value):
+            expanded = [os.path.expanduser(item) if isinstance(item, str) else item for item in value]
+            OmegaConf.update(config, key, expanded)
+
+
+def quoted(value: Any) -> str:
+    """A text as a value of Hydra's grammar, where a backslash means itself unless a quote follows."""
+    text = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), str(value))
+    return f"'{text}'"
