@@ -119,6 +119,7 @@ def _emit_bare(tokens: list[str], partner: dict[int, int], index: int, out: list
 
 
 DIGITS = frozenset("0123456789")
+_NUMERIC = DIGITS | {"."}
 
 
 def merge_numbers(tokens: list[str]) -> list[str]:
@@ -127,6 +128,10 @@ def merge_numbers(tokens: list[str]) -> list[str]:
     index = 0
     while index < len(tokens):
         token = tokens[index]
+        if token not in _NUMERIC:
+            out.append(token)
+            index += 1
+            continue
         following = tokens[index + 1] if index + 1 < len(tokens) else ""
         starts = token in DIGITS or (token == "." and (following in DIGITS or bool(_period(tokens, index + 1)[0])))
         behind_number = bool(out) and out[-1][-1] in ".0123456789"

@@ -189,7 +189,7 @@ def _as_words(content: list[str], command: str, behind_number: bool) -> str | No
 def _read_words(tokens: list[str]) -> list[str]:
     """Runs of bare letters: function names as commands, units behind a number as text, the rest letter by letter."""
     out: list[str] = []
-    if sum(len(token) > 1 and token.isalpha() for token in tokens) > 1:
+    if len([token for token in tokens if len(token) > 1 and token.isalpha()]) > 1:
         tokens = _sentences(tokens)
     unit_tail = _unit_tails(tokens)
     for index, token in enumerate(tokens):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from seed_grpo.meaning.equivalence.nouns import ADJECTIVES, is_counted, singular
 
@@ -50,6 +51,7 @@ _NOT_PLURAL = ("ss", "us", "is")
 _LISTED = frozenset(_NAMES.values()) | frozenset(("light-year", "rod", "league", "verst", "furlong", "acre", "hectare"))
 
 
+@lru_cache(maxsize=2048)
 def is_unit_word(word: str) -> bool:
     """Whether bare letters behind a number are a unit rather than a product: known, or long enough for a word."""
     if len(word) < 4:
@@ -99,12 +101,14 @@ def unit_name(tokens: list[str]) -> str | None:
     return "*".join(name if power == 1 else f"{name}^{power}" for name, power in sorted(powers.items()) if power)
 
 
+@lru_cache(maxsize=2048)
 def _is_listed(word: str) -> bool:
     if word in _SYMBOLS or word in _SHORT or word in _NAMES or not word.isascii() or not word.isalpha():
         return True
     return len(word) > 2 and (is_counted(word) or _canonical(word) in _LISTED)
 
 
+@lru_cache(maxsize=2048)
 def _canonical(word: str) -> str:
     if word in _NAMES:
         return _NAMES[word]
