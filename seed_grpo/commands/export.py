@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from seed_grpo.terminal import make_console, say
+
 
 def export(
     run: Annotated[Path, typer.Argument(help="Output folder of a run, or one of its global_step_N folders.")],
@@ -21,13 +23,11 @@ def export(
 
     Example: seed-grpo export runs/qwen2.5_math_7b --step 400 --out exported/qwen2.5_math_7b_400
     """
-    from rich.console import Console
-
     from seed_grpo.export.checkpoint import export as export_run
 
-    console = Console(stderr=True, soft_wrap=True)
+    console = make_console(stderr=True)
     with console.status("merging the shards"):
         exported = export_run(run, out, step)
     for note in exported.notes:
-        console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
+        say(f"note: {note}", console, style="yellow")
     print(f"Step {exported.step}: {exported.folder}")

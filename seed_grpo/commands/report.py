@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from seed_grpo.terminal import say
+
 
 def report(
     paths: Annotated[list[Path], typer.Argument(help="Folders of runs and evaluations.", metavar="RUN_OR_RESULT...")],
@@ -25,4 +27,4 @@ def report(
 
     folder = out or (paths[0] if len(paths) == 1 and paths[0].is_dir() else Path("report"))
     for path in write_report(paths, folder, title):
-        print(path)
+        say(str(path))

@@ -12,13 +12,12 @@ if TYPE_CHECKING:
 def results_table(results: dict[str, Any]) -> Table:
     """Benchmarks as columns, the average last."""
     from rich.table import Table
-    from rich.text import Text
 
     numbers = results["benchmarks"]
-    table = Table(title=Text(str(results["settings"]["model"])))
+    table = Table(title=str(results["settings"]["model"]))
     table.add_column("")
     for name in [*numbers, "average"]:
-        table.add_column(Text(name), justify="right")
+        table.add_column(name, justify="right")
 
     def add(label: str, values: Iterable[Any], average: str = "") -> None:
         table.add_row(label, *(str(value) for value in values), average)

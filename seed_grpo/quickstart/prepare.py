@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seed_grpo.errors import UsageError
 from seed_grpo.runs.files import writable_folder
+from seed_grpo.terminal import make_console
 
 
 def base_folder(out: Path, seed: int) -> Path:
@@ -36,13 +37,12 @@ def run_overrides(out: Path, seed: int) -> list[str]:
 
 def prepare(folder: Path, seed: int) -> Path:
     """Make the warm-started model and its data, unless they are there; returns the folder."""
-    from rich.console import Console
 
     from seed_grpo.quickstart.data import write_sums
     from seed_grpo.quickstart.model import build_model
     from seed_grpo.quickstart.warm_start import warm_start
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     if not (folder / "model").is_dir():
         # Built aside and moved into place, so that an interrupted start leaves no half model.
         unfinished = folder / f"model.{os.getpid()}"
