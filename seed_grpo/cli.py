@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from seed_grpo.commands import ablate, analyze, data, doctor, export, plan, quickstart, report, train
 from seed_grpo.commands import eval as evaluation
 from seed_grpo.errors import SeedGrpoError
+from seed_grpo.terminal import prepare_streams, shown
 from seed_grpo.version import __version__
 
 COMMANDS = ("quickstart", "doctor", "data", "train", "eval", "report", "analyze", "ablate", "plan", "export")
@@ -62,27 +63,32 @@ def _options(
     pass
 
 
+def _complain(text: str) -> None:
+    """Say it in one line on standard error."""
+    print(f"seed-grpo: {shown(' '.join(text.splitlines()))}", file=sys.stderr)
+
+
 def main() -> None:
     """Run one command. A `SeedGrpoError` becomes one line on standard error and an exit status."""
+    prepare_streams()
     try:
         app()
     except SeedGrpoError as error:
         if os.environ.get("SEED_GRPO_TRACEBACK"):
             raise
-        print(f"seed-grpo: {error}", file=sys.stderr)
+        _complain(str(error))
         sys.exit(error.exit_code)
     except OSError as error:
         if os.environ.get("SEED_GRPO_TRACEBACK") or error.filename is None:
             raise
         # A path that a person gave, or one below it: there is no room, no permission, or something in its place.
-        print(
-            f"seed-grpo: {error.filename}: {error.strerror or error}. Remedy: check the path, its permissions and the "
-            "free space, or choose another.",
-            file=sys.stderr,
+        _complain(
+            f"{error.filename}: {error.strerror or error}. Remedy: check the path, its permissions and the free space, "
+            "or choose another."
         )
         sys.exit(1)
     except KeyboardInterrupt:
-        print("seed-grpo: interrupted.", file=sys.stderr)
+        _complain("interrupted.")
         sys.exit(130)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seed_grpo.terminal import make_console, say
+
 if TYPE_CHECKING:
     from seed_grpo.analysis.run import Progress
 
@@ -55,7 +57,6 @@ def analyze(
 
     Example: seed-grpo analyze rollouts/*.jsonl --format csv --alpha 0.5 --level symbolic --grade
     """
-    from rich.console import Console
 
     from seed_grpo.analysis.run import AnalysisOptions, analyze_rollouts
     from seed_grpo.analysis.second_opinion import second_opinion_line
@@ -66,26 +67,25 @@ def analyze(
                         answer_template=template)  # fmt: skip
     with _progress_bar() as progress:
         analysis = analyze_rollouts(paths, AnalysisOptions(settings, out, format, grade, also_grade), progress)
-    console = Console()
+    console = make_console()
     console.print(summary_table(analysis.prompts, settings))
     console.print(
         f"Answers that the level symbolic compared by their spelling: {analysis.counts['guarded']} could not be "
         f"evaluated, {analysis.counts['timeouts']} ran out of time."
     )
     if analysis.also_graded is not None:
-        console.print(second_opinion_line(analysis.also_graded, out), soft_wrap=True, markup=False, highlight=False)
-    console.print(f"{analysis.table}; {analysis.plot}", soft_wrap=True, markup=False, highlight=False)
+        say(second_opinion_line(analysis.also_graded, out), console)
+    say(f"{analysis.table}; {analysis.plot}", console)
 
 
 @contextmanager
 def _progress_bar() -> Iterator[Progress]:
     """A bar on standard error for each part of the work."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     rows: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=make_console(stderr=True)) as bar:
 
         def progress(what: str, done: int, total: int) -> None:
             if what not in rows:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seed_grpo.commands.help import App
 from seed_grpo.terminal import make_console, say
 
 if TYPE_CHECKING:
     from seed_grpo.data.prepare import Prepared
 
-app = App(help="Prepare training and benchmark data.", no_args_is_help=True)
+app = typer.Typer(help="Prepare training and benchmark data.", no_args_is_help=True)
 
 Names = Annotated[
     list[str],

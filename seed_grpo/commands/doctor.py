@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from seed_grpo.terminal import make_console
+
 
 def doctor(
     overrides: Annotated[
@@ -19,9 +21,8 @@ def doctor(
 
     Example: seed-grpo doctor experiment=qwen2.5_math_7b platform=gpu
     """
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Column, Table
+    from rich.text import Text
 
     from seed_grpo.training.compose import compose_config
     from seed_grpo.training.doctor import examine
@@ -30,8 +31,8 @@ def doctor(
     # A name that is cut off cannot be typed.
     table = Table("", "check", Column("seen", overflow="fold"), Column("remedy", overflow="fold"))
     for finding in findings:
-        mark = "[green]ok[/]" if finding.ok else "[red]no[/]"
-        table.add_row(mark, finding.name, escape(finding.seen), "" if finding.ok else escape(finding.remedy))
-    Console().print(table)
+        mark = Text("ok", style="green") if finding.ok else Text("no", style="red")
+        table.add_row(mark, finding.name, finding.seen, "" if finding.ok else finding.remedy)
+    make_console().print(table)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)

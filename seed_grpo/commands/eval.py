@@ -13,6 +13,7 @@ from seed_grpo.errors import UsageError
 from seed_grpo.evaluation.backends import BACKENDS, BackendOptions, Source
 from seed_grpo.evaluation.backends.dialects import AUTO, DIALECTS
 from seed_grpo.meaning.answers import TEMPLATES as ANSWER_TEMPLATES
+from seed_grpo.terminal import make_console, say
 
 if TYPE_CHECKING:
     from seed_grpo.evaluation.run import Watch
@@ -126,7 +127,6 @@ def evaluate(
 
 
 def _evaluate(given: Mapping[str, Any], source: Source, out: Path, verbose: bool) -> None:
-    from rich.console import Console
 
     from seed_grpo.evaluation.problems import DataOptions, load_benchmarks
     from seed_grpo.evaluation.run import run_evaluation
@@ -140,16 +140,10 @@ def _evaluate(given: Mapping[str, Any], source: Source, out: Path, verbose: bool
     settings = _pick(Settings, {**given, "identity": source.identity(), "seeds": seeds, "extra": extra})
     with _watching(verbose) as watch:
         results = run_evaluation(Task(settings, benchmarks), source, out, watch)
-    warnings, console = Console(stderr=True, soft_wrap=True), Console()
     for warning in results["warnings"]:
-        warnings.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
-    console.print(results_table(results))
-    console.print(
-        f"{out / 'results.json'}; a page with curves: seed-grpo report {out}",
-        soft_wrap=True,
-        markup=False,
-        highlight=False,
-    )
+        say(f"warning: {warning}", make_console(stderr=True), style="yellow")
+    make_console().print(results_table(results))
+    say(f"{out / 'results.json'}; a page with curves: seed-grpo report {out}")
 
 
 def _pick(kind: type, given: Mapping[str, Any]) -> Any:
@@ -175,7 +169,6 @@ def _json_object(text: str | None) -> dict[str, Any]:
 @contextmanager
 def _watching(verbose: bool) -> Iterator[Watch]:
     """A progress bar on standard error, and the first prompts if they are asked for."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -189,7 +182,7 @@ def _watching(verbose: bool) -> Iterator[Watch]:
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                TimeRemainingColumn())  # fmt: skip
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     with Progress(*columns, console=console) as bar:
         row = bar.add_task("", total=None)
 
@@ -199,7 +192,7 @@ def _watching(verbose: bool) -> Iterator[Watch]:
         def prompts(first: Mapping[str, Any]) -> None:
             for name, prompt in first.items() if verbose else ():
                 tokens = "tokens unknown" if prompt["token_ids"] is None else f"{len(prompt['token_ids'])} tokens"
-                console.print(f"first prompt of {name}, {tokens}:", markup=False, highlight=False)
-                console.print(prompt["text"], markup=False, highlight=False, soft_wrap=True)
+                say(f"first prompt of {name}, {tokens}:", console)
+                say(prompt["text"], console)
 
         yield Watch(progress, prompts)

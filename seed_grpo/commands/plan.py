@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seed_grpo.terminal import make_console
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -63,13 +65,12 @@ def plan(
 
 
 def _show(made: Plan) -> None:
-    from rich.console import Console
 
-    console = Console()
+    console = make_console()
     for table in filter(None, (_time(made), _memory(made))):
         console.print(table)
     for line in _words(made):
-        console.print(line, highlight=False, markup=False)
+        console.print(line)
 
 
 def _time(made: Plan) -> Table:

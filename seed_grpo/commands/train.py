@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from seed_grpo.terminal import make_console, say
+
 
 def train(
     overrides: Annotated[
@@ -22,7 +24,6 @@ def train(
 
     Example: seed-grpo train experiment=qwen2.5_math_7b platform=gpu seed_grpo.alpha=0.1
     """
-    from rich.console import Console
 
     from seed_grpo.runs.summary import summary_table
     from seed_grpo.training.compose import as_yaml, compose_config
@@ -33,8 +34,6 @@ def train(
         print(as_yaml(config))
         return
     summary = run_training(config, verbose=verbose)
-    console = Console()
-    console.print(summary_table(summary))
+    make_console().print(summary_table(summary))
     if not config.trainer.val_only:
-        where = f"Records, curves.png and checkpoints: {config.trainer.default_local_dir}"
-        console.print(where, markup=False, soft_wrap=True)
+        say(f"Records, curves.png and checkpoints: {config.trainer.default_local_dir}")

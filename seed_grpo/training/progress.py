@@ -11,6 +11,7 @@ from typing import Any
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.runs.names import METRICS, TRAIN_LOG
 from seed_grpo.runs.records import read_lines
+from seed_grpo.terminal import make_console
 from seed_grpo.training.output import last_step
 
 POLL_SECONDS = 0.2
@@ -59,16 +60,15 @@ def follow(
         SeedGrpoError: the run was silent for too long.
     """
     from rich import progress as rich_progress
-    from rich.console import Console
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     columns = (
-        rich_progress.TextColumn("{task.description}"),
+        rich_progress.TextColumn("{task.description}", markup=False),
         rich_progress.BarColumn(),
         rich_progress.MofNCompleteColumn(),
         rich_progress.TimeElapsedColumn(),
         rich_progress.TimeRemainingColumn(),
-        rich_progress.TextColumn("{task.fields[numbers]}"),
+        rich_progress.TextColumn("{task.fields[numbers]}", markup=False),
     )
     done = last_step(folder)
     shown = len(list(read_lines(folder / METRICS)))
