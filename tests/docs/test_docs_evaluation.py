@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from completion_servers import completion, send, serve
 from typer.testing import CliRunner
 
 from seed_grpo.cli import app
@@ -39,9 +40,12 @@ def test_the_commands_run(shared_data: Path, tmp_path: Path, monkeypatch: pytest
     Path("data").symlink_to(shared_data)
     build_model("model", hidden_size=32, layers=1)
     found = commands("data.md") + commands("evaluation.md")
-    assert len(found) == 9
-    for arguments in found:
-        done = CliRunner().invoke(app, [argument.replace("MODEL", "model") for argument in arguments])
-        assert done.exit_code == 0, (arguments, done.output, done.exception)
+    assert len(found) == 10
+    with serve(lambda handler, body: send(handler, completion("\\boxed{4}"))) as (url, received):
+        filled = {"MODEL": "model", "http://localhost:8000/v1": url}
+        for arguments in found:
+            done = CliRunner().invoke(app, [filled.get(argument, argument) for argument in arguments])
+            assert done.exit_code == 0, (arguments, done.output, done.exception)
+    assert len(received) == 5 * (1 + 4), "the server of the page was asked"
     assert Path("report/report.html").stat().st_size > 50_000
     assert "also_graded" in json.loads(Path("results/sampled/results.json").read_text(encoding="utf-8"))
