@@ -52,7 +52,7 @@ def export(run: str | Path, out: str | Path, step: int | None = None) -> Exporte
     Raises:
         UsageError: no such run, step or folder. SeedGrpoError: the checkpoint is not whole, or cannot be merged.
     """
-    run, out = Path(run), Path(out)
+    run, out = Path(run).expanduser(), Path(out).expanduser()
     if match := _STEP.fullmatch(run.name):
         if step not in (None, int(match[1])):
             raise UsageError(f"{run} is the checkpoint of step {match[1]}, not {step}.", "leave --step out.")

@@ -18,7 +18,7 @@ from seed_grpo.report.load import load
 from seed_grpo.report.paper import paper_data
 from seed_grpo.report.second_opinion import second_opinion_tables
 from seed_grpo.report.style import Figure
-from seed_grpo.runs.files import replace_file
+from seed_grpo.runs.files import replace_file, writable_folder
 
 HTML, MARKDOWN = "report.html", "report.md"
 
@@ -55,7 +55,7 @@ def write_report(paths: Sequence[str | Path], out: str | Path, title: str = "SEE
         SeedGrpoError, UsageError: a path that is neither, or a damaged file.
     """
     report = collect(paths, title)
-    folder = Path(out)
+    folder = writable_folder(out)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{out} is a file.", "give a folder with --out.")
     folder.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ def load(paths: Sequence[str | Path]) -> tuple[list[Run], list[Evaluation]]:
         SeedGrpoError: a file is damaged.
     """
     folders: list[Path] = []
-    for path in map(Path, paths):
+    for path in (Path(each).expanduser() for each in paths):
         if not path.exists():
             raise UsageError(f"{path} does not exist.", "give the folder of a run or of an evaluation.")
         folder = path if path.is_dir() else path.parent

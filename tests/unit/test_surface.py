@@ -47,7 +47,7 @@ def fill(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, Any]]]:
-    """What every call gave, by environment; two environments at a time."""
+    """What every call gave, by environment; all environments at once."""
     processes = {}
     for name, (changes, before) in ENVIRONMENTS.items():
         root = tmp_path_factory.mktemp("surface")
@@ -66,10 +66,14 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[
             root / "out.json",
         )  # fmt: skip
     results = {}
-    for name, (process, out) in processes.items():
-        output, _ = process.communicate(timeout=SECONDS)
-        assert process.returncode == 0, f"{name}: {output[-2000:]}"
-        results[name] = json.loads(out.read_text(encoding="utf-8"))
+    try:
+        for name, (process, out) in processes.items():
+            output, _ = process.communicate(timeout=SECONDS)
+            assert process.returncode == 0, f"{name}: {output[-2000:]}"
+            results[name] = json.loads(out.read_text(encoding="utf-8"))
+    finally:
+        for process, _ in processes.values():
+            process.kill()
     return results
 
 
