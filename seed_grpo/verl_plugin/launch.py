@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from seed_grpo.errors import UsageError
 from seed_grpo.verl_plugin import registered, require_registered
 
 if TYPE_CHECKING:
@@ -17,15 +18,43 @@ def check_config(config: DictConfig) -> None:
     """Check the plugin and the configuration as verl's `main_ppo` does; fills in the device if verl knows better.
 
     Raises:
-        SeedGrpoError: verl did not load the plugin. AssertionError, ValueError: verl's own checks.
+        SeedGrpoError: verl did not load the plugin. UsageError: a name that nothing is registered under.
+        AssertionError, ValueError: verl's own checks.
     """
     require_registered()
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
     from verl.utils.device import auto_set_device
 
+    check_names(config)
     auto_set_device(config)
     validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+
+
+def check_names(config: DictConfig) -> None:
+    """Check the names that verl looks up only in the midst of a run.
+
+    Raises:
+        UsageError: nothing is registered under one of them.
+    """
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, POLICY_LOSS_REGISTRY
+    from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
+    from verl.workers.rollout.replica import RolloutReplicaRegistry
+
+    if config.actor_rollout_ref.model.get("external_lib"):
+        return  # it may register names of its own, in the processes that import it
+    for key, name, known in (
+        ("algorithm.adv_estimator", config.algorithm.adv_estimator, ADV_ESTIMATOR_REGISTRY),
+        ("trainer.v1.trainer_mode", config.trainer.v1.trainer_mode, TRAINER_REGISTRY),
+        ("actor_rollout_ref.rollout.name", config.actor_rollout_ref.rollout.name, RolloutReplicaRegistry._registry),
+        (
+            "actor_rollout_ref.actor.policy_loss.loss_mode",
+            config.actor_rollout_ref.actor.policy_loss.loss_mode,
+            POLICY_LOSS_REGISTRY,
+        ),
+    ):
+        if name not in known:
+            raise UsageError(f"{key} is {name!r}.", f"choose one of {', '.join(sorted(map(str, known)))}.")
 
 
 def train_in_actor(config: DictConfig) -> None:

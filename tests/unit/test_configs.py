@@ -116,6 +116,7 @@ def test_verl_takes_it(overrides: list[str], tiny_model: Path, rows: Path, tmp_p
 
     from seed_grpo.training.preflight import check_run
     from seed_grpo.verl_plugin.group_rollout import check_supported
+    from seed_grpo.verl_plugin.launch import check_names
 
     config = compose_config(
         [
@@ -144,6 +145,7 @@ def test_verl_takes_it(overrides: list[str], tiny_model: Path, rows: Path, tmp_p
         return
     check_run(resolved)
     check_supported(resolved)
+    check_names(resolved)
 
 
 @pytest.mark.parametrize("run", PAPER_RUNS)

@@ -15,7 +15,11 @@ import pandas as pd
 import pytest
 from runs import ROOT, RUN_SECONDS, Run, Scratch, command, start_training, tiny_run, train, wait_for_step
 
+from seed_grpo.errors import UsageError
 from seed_grpo.runs.checkpoints import newest_whole
+from seed_grpo.training.compose import compose_config
+from seed_grpo.training.values import LOGGERS
+from seed_grpo.verl_plugin.launch import check_names
 
 pytestmark = pytest.mark.e2e
 
@@ -128,3 +132,19 @@ def test_a_run_that_is_silent_for_too_long_is_ended(quickstart_base: Path, tmp_p
     assert run.status == 1
     assert "recorded and logged nothing" in run.output.strip().splitlines()[-1]
     assert time.monotonic() - start < 120
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["algorithm.adv_estimator", "actor_rollout_ref.rollout.name", "actor_rollout_ref.actor.policy_loss.loss_mode"],
+)
+def test_a_name_that_verl_does_not_know(key: str) -> None:
+    config = compose_config([f"{key}=abc"])
+    with pytest.raises(UsageError, match=f"{key} is 'abc'"):
+        check_names(config)
+
+
+def test_the_loggers_are_those_of_verl() -> None:
+    from verl.utils.tracking import Tracking
+
+    assert list(LOGGERS) == Tracking.supported_backend
