@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -88,7 +89,11 @@ def test_a_check_that_fails_itself_is_a_finding(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(("plugins", "status"), [(None, 0), ("none", 1)])
 def test_it_looks_for_the_plugin_in_a_worker_of_ray(plugins: str | None, status: int) -> None:
     scratch = Scratch()
-    environment = scratch.environment | {"COLUMNS": "200"} | ({"VERL_USE_EXTERNAL_PLUGINS": plugins} if plugins else {})
+    # A path that is too long for Ray's sockets, a home folder that cannot be written to, and no GPU to be seen.
+    long = scratch.folder / ("t" * 90)
+    long.mkdir()
+    odd = {"TMPDIR": str(long), "HOME": "/proc/none", "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "200"}
+    environment = {**os.environ, **odd, **({"VERL_USE_EXTERNAL_PLUGINS": plugins} if plugins else {})}
     done = subprocess.run(command("doctor"), capture_output=True, text=True, timeout=RUN_SECONDS, env=environment)
     text = " ".join(done.stdout.split())
     assert done.returncode == status, done.stdout + done.stderr
