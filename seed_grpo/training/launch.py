@@ -29,7 +29,7 @@ from seed_grpo.training.driver import FAILURE_MARK
 from seed_grpo.training.environment import run_environment, short_folder
 from seed_grpo.training.machine import check_machine
 from seed_grpo.training.output import check_output, check_ranks, last_step
-from seed_grpo.training.preflight import check_run, expand_home, training_rows
+from seed_grpo.training.preflight import check_run, training_rows
 from seed_grpo.training.processes import FOLDER, kill, started_by
 from seed_grpo.training.progress import follow
 from seed_grpo.training.steps import settle_steps
@@ -50,7 +50,7 @@ def run_training(config: DictConfig, *, verbose: bool = False) -> dict[str, Any]
     """Train, and return the run's summary. A finished run is not run again, an interrupted one is resumed.
 
     Args:
-        config: a composed configuration; its paths are expanded, and its number of steps is set to what the data gives.
+        config: a composed configuration; its number of steps is set to what the data gives.
         verbose: copy verl's log to the terminal.
 
     Raises:
@@ -58,7 +58,6 @@ def run_training(config: DictConfig, *, verbose: bool = False) -> dict[str, Any]
         KeyboardInterrupt: after everything that was started has been ended.
     """
     start = time.monotonic()
-    expand_home(config)
     check_run(config)
     if notice := settle_steps(config, training_rows(config)):
         print(f"notice: {notice}", file=sys.stderr)

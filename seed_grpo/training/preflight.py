@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seed_grpo.data import validate_parquet
 from seed_grpo.engines.vllm import check_engine
@@ -42,24 +42,6 @@ def check_run(config: DictConfig) -> None:
     check_validation(config)
     check_cpus(config)
     check_output(config)
-
-
-def expand_home(config: DictConfig) -> None:
-    """Write `~` out in the paths of the model, the data and the output folder: verl does not."""
-
-    def written_out(path: Any) -> Any:
-        return str(Path(path).expanduser()) if isinstance(path, str) and path.startswith("~") else path
-
-    for node, key in (
-        (config.actor_rollout_ref.model, "path"),
-        (config.trainer, "default_local_dir"),
-        (config.data, "train_files"),
-        (config.data, "val_files"),
-    ):
-        value = node[key]
-        new = written_out(value) if isinstance(value, str) else [written_out(path) for path in value]
-        if new != value:
-            node[key] = new
 
 
 def data_files(config: DictConfig, name: str) -> list[str]:

@@ -31,7 +31,6 @@ from seed_grpo.training.compose import compose_config
 from seed_grpo.training.environment import MOST_CHARACTERS, run_environment, short_folder
 from seed_grpo.training.model import END_TOKENS, check_lengths, check_model
 from seed_grpo.training.output import check_output, check_ranks
-from seed_grpo.training.preflight import expand_home
 from seed_grpo.training.steps import settle_steps
 
 # ---- steps ----------------------------------------------------------------------------------------------------------
@@ -116,19 +115,6 @@ def test_a_number_is_a_gold_answer(gold: Any, tmp_path: Path) -> None:
             r"\boxed{5}", gold_answer({"reward_model": stored}), truncated=False, template="boxed", level=level
         )
         assert verdict.reward == 1.0, level
-
-
-def test_a_tilde_is_written_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    config = steps_of(
-        "actor_rollout_ref.model.path='~/model'", "data.train_files=['~/a.parquet',b.parquet]",
-        "data.val_files='~/c.parquet'", "trainer.default_local_dir='~/out'",
-    )  # fmt: skip
-    expand_home(config)
-    assert config.actor_rollout_ref.model.path == f"{tmp_path}/model"
-    assert list(config.data.train_files) == [f"{tmp_path}/a.parquet", "b.parquet"]
-    assert config.data.val_files == f"{tmp_path}/c.parquet"
-    assert config.trainer.default_local_dir == f"{tmp_path}/out"
 
 
 # ---- the output folder ----------------------------------------------------------------------------------------------
