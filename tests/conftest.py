@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from runs import Run, end_started, tiny_run, train
+from runs import SYNC_RUN, Run, end_started, tiny_run, train
 
 # A single slow example says something about the machine's other work, not about the code; tests of time measure it.
 settings.register_profile("seed_grpo", deadline=None)
@@ -20,17 +21,22 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+LONGEST_FIRST = ("shared_runs", "cluster", "test_faults", "test_driver", "test_ablate_runs")
+"""Two processes that take the longest groups first end at about the same time."""
+
+
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Two processes share the tests (see run.sh): one takes all that start Ray, one after the other, because they share
-    runs and two cores are too few for two of them; the other takes everything else, file by file."""
+    """Two processes share the tests (see run.sh), a group at a time; what starts Ray comes first."""
     if not getattr(config.option, "loadgroup", False):  # set by xdist in its processes
         return
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("ray" if starts_ray(item) else item.path.stem))
-    # The work in the order in which it is taken: Ray's tests take longest by far. The plan's test compares the times of
-    # two runs, one of which is the first that is made for several tests: they are to be neighbours.
-    items.sort(key=lambda item: (not starts_ray(item), item.path.name != "test_plan.py"))
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    ray = {group_of(item) for item in items if item.get_closest_marker("e2e")}
+    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    # The plan's test compares the times of two runs, one of which is the first shared one: they are to be neighbours.
+    items.sort(key=lambda item: (order.get(group_of(item), len(order)), group_of(item) not in ray,
+                                 item.path.name != "test_plan.py"))  # fmt: skip
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -38,8 +44,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         raise pytest.UsageError("pytest-xdist does not group by marks: install the versions of requirements/dev.txt.")
 
 
-def starts_ray(item: pytest.Item) -> bool:
-    return item.get_closest_marker("e2e") is not None
+def group_of(item: pytest.Item) -> str:
+    """Tests of one group run in one process, one after the other: a file, the tests that look at the same runs, and
+    those that start Slurm or a cluster of Ray."""
+    fixtures = getattr(item, "fixturenames", ())
+    if "sync_run" in fixtures or "two_rank_run" in fixtures:
+        return "shared_runs"
+    if "slurm" in fixtures or item.path.parent.name == "cluster":
+        return "cluster"
+    return item.path.stem
 
 
 @pytest.fixture(autouse=True)
@@ -77,22 +90,25 @@ def quickstart_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from seed_grpo.quickstart.model import build_model
     from seed_grpo.quickstart.warm_start import warm_start
 
-    folder = tmp_path_factory.mktemp("base")
-    build_model(folder / "model", seed=1)
-    warm_start(folder / "model", seed=1, target=0.3)
-    for split in ("train", "test"):
-        write_sums(folder / "data" / f"arithmetic_{split}.parquet", split)
+    root = tmp_path_factory.getbasetemp()
+    # One for all processes of xdist, whose folders are next to each other.
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "base"
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = folder.with_suffix(".unfinished")
+            build_model(unfinished / "model", seed=1)
+            warm_start(unfinished / "model", seed=1, target=0.3)
+            for split in ("train", "test"):
+                write_sums(unfinished / "data" / f"arithmetic_{split}.parquet", split)
+            unfinished.rename(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def sync_run(quickstart_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished run of two steps, with a validation before and after each and a checkpoint at the end."""
-    return finished(
-        tmp_path_factory.mktemp("sync") / "run", quickstart_base,
-        "trainer.test_freq=1", "trainer.val_before_train=true", "trainer.save_freq=2", "seed_grpo.alpha=0.5",
-        "algorithm.rollout_correction.bypass_mode=false",
-    )  # fmt: skip
+    """A finished run of six steps (see `SYNC_RUN`)."""
+    return finished(tmp_path_factory.mktemp("sync") / "run", quickstart_base, *SYNC_RUN)
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,14 @@ def tiny_run(base: Path, folder: Path, *overrides: str) -> list[str]:
     ]
 
 
+SYNC_RUN = (
+    "trainer.total_training_steps=6", "trainer.test_freq=6", "trainer.val_before_train=true", "trainer.save_freq=3",
+    "seed_grpo.alpha=0.5", "algorithm.rollout_correction.bypass_mode=false",
+)  # fmt: skip
+"""What the fixture `sync_run` overrides besides: six steps, validated before the first and after the last, with
+checkpoints after the third and the last."""
+
+
 def command(*arguments: str) -> list[str]:
     """`seed-grpo` with arguments, run by this interpreter."""
     return [sys.executable, "-m", "seed_grpo.cli", *arguments]
@@ -103,6 +111,13 @@ class Scratch:
             time.sleep(0.2)
         assert len(victims) == 1, (part, self.processes())
         os.kill(victims[0], signal.SIGKILL)
+
+    def check_ends(self, seconds: float = 60) -> None:
+        """All processes end within a time, and no folder is left."""
+        deadline = time.monotonic() + seconds
+        while self.processes() and time.monotonic() < deadline:
+            time.sleep(0.5)
+        self.check_clean()
 
     def check_clean(self) -> None:
         """Nothing is left running, and no folder."""

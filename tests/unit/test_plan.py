@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs import ROOT
+from runs import ROOT, Run
 from typer.testing import CliRunner, Result
 
 from seed_grpo.cli import app
@@ -359,16 +359,14 @@ def test_too_few_steps_to_calibrate_by(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_calibration_by_a_real_run(quickstart_base: Path, tmp_path: Path) -> None:
-    """A real run of a few steps predicts another one of twice the responses within a factor of two."""
+def test_calibration_by_a_real_run(sync_run: Run, quickstart_base: Path, tmp_path: Path) -> None:
+    """A real run of a few steps predicts another one of four times the responses within a factor of two."""
     from conftest import finished
 
     work = ("data.train_batch_size=16", "actor_rollout_ref.actor.ppo_mini_batch_size=16",
-            "actor_rollout_ref.rollout.n=8")  # fmt: skip
-    few = "trainer.total_training_steps=5"
-    small = finished(tmp_path / "small", quickstart_base, few)
-    large = finished(tmp_path / "large", quickstart_base, few, *work)
-    found = planned("experiment=quickstart", *work, "--calibrate", str(small.folder))
+            "actor_rollout_ref.rollout.n=8", "algorithm.rollout_correction.bypass_mode=false")  # fmt: skip
+    large = finished(tmp_path / "large", quickstart_base, "trainer.total_training_steps=5", *work)
+    found = planned("experiment=quickstart", *work, "--calibrate", str(sync_run.folder))
     took = measure(large.folder).seconds.step
     assert took / 2 < found["seconds_per_step"]["all"] < took * 2
 

@@ -85,6 +85,7 @@ def test_a_trained_model_is_validated_alone(hard_times: Run) -> None:
 
 
 def test_two_runs_do_not_share_a_folder(quickstart_base: Path, tmp_path: Path) -> None:
+    """One after the other they do. The first is killed, the next is interrupted, and neither leaves a process."""
     folder = tmp_path / "ü [red](1)"
     overrides = tiny_run(quickstart_base, Path("out"), "trainer.total_training_steps=1000", "trainer.save_freq=1")
     overrides = [each for each in overrides if "default_local_dir" not in each]
@@ -99,17 +100,21 @@ def test_two_runs_do_not_share_a_folder(quickstart_base: Path, tmp_path: Path) -
     # Its owner is killed, and its driver is still there for a moment: the next start waits for it, and resumes.
     process.kill()
     process.wait()
-    third = start_training(overrides, scratch)
+    next_scratch = Scratch()
+    third = start_training(overrides, next_scratch)
+    output, _ = process.communicate(timeout=90)
+    assert "Traceback" not in output
     steps = Run(folder, 0, "").steps
     wait_for_step(folder, steps[-1] + 2, third)
+    scratch.check_ends()
     # Impatient: the second and the third Ctrl-C come while the first is being answered.
     for _ in range(3):
         third.send_signal(signal.SIGINT)
         time.sleep(0.3)
-    output, _ = third.communicate(timeout=RUN_SECONDS)
+    output, _ = third.communicate(timeout=90)
     assert third.returncode == 130, output
     assert "Traceback" not in output
-    scratch.check_clean()
+    next_scratch.check_ends()
     steps = Run(folder, 0, "").steps
     assert steps == list(range(1, len(steps) + 1))
     prompts = Run(folder, 0, "").lines("prompts.jsonl")

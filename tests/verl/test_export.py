@@ -65,19 +65,28 @@ def test_a_served_model_gets_its_own_chat_template_back(tmp_path: Path) -> None:
 
 @pytest.mark.e2e
 @pytest.mark.slow
-@pytest.mark.parametrize("which", ["sync_run", "two_rank_run"])
-def test_a_run_becomes_a_model_that_loads(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_a_run_becomes_a_model_that_loads(sync_run: Run, tmp_path: Path) -> None:
+    check_the_model_of(sync_run.folder, 6, tmp_path)
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_a_run_on_two_ranks_becomes_a_model_that_loads(two_rank_run: Run, tmp_path: Path) -> None:
+    check_the_model_of(two_rank_run.folder, 2, tmp_path)
+
+
+def check_the_model_of(run: Path, last: int, tmp_path: Path) -> None:
+    """Export a run's last checkpoint, and look at the model and its card."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    run: Path = request.getfixturevalue(which).folder
     exported = export(run, tmp_path / "model")
-    assert (exported.step, exported.notes) == (2, [])
+    assert (exported.step, exported.notes) == (last, [])
 
     # The weights are the checkpoint's: on the CPU, verl saves the whole model beside the shards.
     def weights(folder: Path) -> dict[str, torch.Tensor]:
         return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).state_dict()
 
-    model, saved = weights(tmp_path / "model"), weights(run / "global_step_2" / "actor" / "huggingface")
+    model, saved = weights(tmp_path / "model"), weights(run / f"global_step_{last}" / "actor" / "huggingface")
     assert model.keys() == saved.keys()
     for name, weight in saved.items():
         torch.testing.assert_close(model[name], weight.bfloat16().float(), rtol=0, atol=0)
