@@ -1,7 +1,7 @@
 """How groups reach vLLM: a Ray call per response, shares of a batch in one call, or one request per group (n = G).
 
 `python benchmarks/vllm_groups.py --model MODEL` runs in the environment with vLLM (make_vllm_environment), on a CPU. It
-starts verl's server once and times each way at each size, after a warm-up of its own. It makes a model if none is named.
+starts verl's server once and times each way at each size, after a warm-up of its own. Without --model it makes one.
 """
 
 from __future__ import annotations
