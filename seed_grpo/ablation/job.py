@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from seed_grpo.ablation.study import Arm, Study
 from seed_grpo.errors import UsageError
-from seed_grpo.training.compose import compose_config, quoted
+from seed_grpo.overrides import quoted
+from seed_grpo.training.compose import compose_config
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

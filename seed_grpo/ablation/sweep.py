@@ -21,10 +21,10 @@ from seed_grpo.ablation.run import State, remove_checkpoints
 from seed_grpo.ablation.selection import Selection
 from seed_grpo.ablation.study import write_study
 from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.overrides import quoted
 from seed_grpo.runs.files import writable_folder
 from seed_grpo.runs.names import STUDY
 from seed_grpo.terminal import say
-from seed_grpo.training.compose import quoted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -22,7 +22,7 @@ def run_overrides(out: Path, seed: int) -> list[str]:
     Raises:
         UsageError: files cannot be written to the folder, or its name cannot stand in a configuration.
     """
-    from seed_grpo.training.compose import quoted
+    from seed_grpo.overrides import quoted
 
     if "${" in str(out):
         raise UsageError(f"{out} holds ${{, which a configuration reads as a reference.", "give another --out.")

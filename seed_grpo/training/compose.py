@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seed_grpo.errors import UsageError
+from seed_grpo.overrides import quoted
 from seed_grpo.settings import Settings, default_node
 from seed_grpo.training.resolvers import register_resolvers
 from seed_grpo.training.values import check_values
@@ -110,9 +111,3 @@ def _expand_home(config: DictConfig) -> None:
         elif OmegaConf.is_list(value) and any(isinstance(item, str) and item.startswith("~") for item in value):
             expanded = [os.path.expanduser(item) if isinstance(item, str) else item for item in value]
             OmegaConf.update(config, key, expanded)
-
-
-def quoted(value: Any) -> str:
-    """A text as a value of Hydra's grammar, where a backslash means itself unless a quote follows."""
-    text = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), str(value))
-    return f"'{text}'"

@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 from seed_grpo.ablation import tables
 from seed_grpo.ablation.compose import budget_of, load_composed
 from seed_grpo.ablation.estimate import RunTimes, duration, run_times, seconds_left
-from seed_grpo.ablation.job import Job, quoted
+from seed_grpo.ablation.job import Job
 from seed_grpo.ablation.load import StudyRun, read_settings
 from seed_grpo.ablation.overview import Overview
 from seed_grpo.ablation.results import ArmResult, Results, compare_arms
@@ -36,6 +36,7 @@ from seed_grpo.ablation.selection import Selection, check_folder, first_differen
 from seed_grpo.ablation.study import Study, override_key, read_study, shipped_studies, write_study
 from seed_grpo.cli import app
 from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.overrides import quoted
 from seed_grpo.report.build import Report, Section, to_markdown
 from seed_grpo.runs.names import CONFIG, FAILED, METRICS, RUNNING, SUMMARY
 from seed_grpo.training.compose import compose_config
