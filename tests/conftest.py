@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from runs import SYNC_RUN, Run, end_started, tiny_run, train
+from runs import SYNC_RUN, Run, end_started, finished
 
 # A single slow example says something about the machine's other work, not about the code; tests of time measure it.
 settings.register_profile("seed_grpo", deadline=None)
@@ -21,22 +21,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).resolve().parents[1]
 
 
-LONGEST_FIRST = ("shared_runs", "cluster", "test_faults", "test_driver", "test_ablate_runs")
-"""Two processes that take the longest groups first end at about the same time."""
-
-
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Two processes share the tests (see run.sh), a group at a time; what starts Ray comes first."""
+    """Two processes share the tests (see run.sh): one takes what starts Ray or Slurm, the other the rest, by file."""
     if not getattr(config.option, "loadgroup", False):  # set by xdist in its processes
         return
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    ray = {group_of(item) for item in items if item.get_closest_marker("e2e")}
-    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
     # The plan's test compares the times of two runs, one of which is the first shared one: they are to be neighbours.
-    items.sort(key=lambda item: (order.get(group_of(item), len(order)), group_of(item) not in ray,
-                                 item.path.name != "test_plan.py"))  # fmt: skip
+    items.sort(key=lambda item: (group_of(item) != RAY, item.path.name != "test_plan.py"))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -44,15 +37,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         raise pytest.UsageError("pytest-xdist does not group by marks: install the versions of requirements/dev.txt.")
 
 
+RAY = "ray"
+
+
 def group_of(item: pytest.Item) -> str:
-    """Tests of one group run in one process, one after the other: a file, the tests that look at the same runs, and
-    those that start Slurm or a cluster of Ray."""
-    fixtures = getattr(item, "fixturenames", ())
-    if "sync_run" in fixtures or "two_rank_run" in fixtures:
-        return "shared_runs"
-    if "slurm" in fixtures or item.path.parent.name == "cluster":
-        return "cluster"
-    return item.path.stem
+    """Tests of one group run in one process, one after the other: those that start Ray, and each file's others."""
+    return RAY if item.get_closest_marker("e2e") else item.path.stem
 
 
 @pytest.fixture(autouse=True)
@@ -118,9 +108,3 @@ def two_rank_run(quickstart_base: Path, tmp_path_factory: pytest.TempPathFactory
         tmp_path_factory.mktemp("two_ranks") / "run", quickstart_base,
         "trainer.n_gpus_per_node=2", "trainer.val_before_train=true", "trainer.save_freq=1",
     )  # fmt: skip
-
-
-def finished(folder: Path, base: Path, *overrides: str) -> Run:
-    run = train(folder, tiny_run(base, folder, *overrides))
-    assert run.status == 0, run.output + (run.log[-3000:] if (folder / "train.log").is_file() else "")
-    return run

@@ -175,3 +175,10 @@ def wait_for_step(folder: Path, step: int, process: subprocess.Popen[str]) -> No
             return
         time.sleep(0.1)
     raise AssertionError(f"no step {step} within {RUN_SECONDS} s")
+
+
+def finished(folder: Path, base: Path, *overrides: str) -> Run:
+    """A run that has trained to its end."""
+    run = train(folder, tiny_run(base, folder, *overrides))
+    assert run.status == 0, run.output + (run.log[-3000:] if (folder / "train.log").is_file() else "")
+    return run

@@ -28,6 +28,8 @@ from seed_grpo.training.processes import kill, started_by
 
 START_SECONDS = 120
 """Time for a head to come up."""
+CONNECT_SECONDS = 60
+"""Time to connect to a head that is up."""
 ANY_PORT = "0"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 """SIGUSR2 because srun passes it on; at SIGTERM it kills what it runs, with no time to clean up."""
@@ -191,8 +193,9 @@ def wait(address: str, names: Collection[str], seconds: float) -> None:
     """
     import ray
 
-    # Connecting has no time limit of its own.
-    unreached = threading.Timer(seconds, _give_up, (f"No Ray cluster answers at {address} within {seconds:.0f} s.",))
+    # Connecting has no time limit of its own; it takes seconds on a slow machine, however soon the others should join.
+    limit = max(seconds, CONNECT_SECONDS)
+    unreached = threading.Timer(limit, _give_up, (f"No Ray cluster answers at {address} within {limit:.0f} s.",))
     unreached.daemon = True
     unreached.start()
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")  # type: ignore[arg-type]

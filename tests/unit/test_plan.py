@@ -361,7 +361,7 @@ def test_too_few_steps_to_calibrate_by(tmp_path: Path) -> None:
 @pytest.mark.e2e
 def test_calibration_by_a_real_run(sync_run: Run, quickstart_base: Path, tmp_path: Path) -> None:
     """A real run of a few steps predicts another one of four times the responses within a factor of two."""
-    from conftest import finished
+    from runs import finished
 
     work = ("data.train_batch_size=16", "actor_rollout_ref.actor.ppo_mini_batch_size=16",
             "actor_rollout_ref.rollout.n=8", "algorithm.rollout_correction.bypass_mode=false")  # fmt: skip
