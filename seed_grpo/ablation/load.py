@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from seed_grpo.ablation.job import Job
 from seed_grpo.errors import SeedGrpoError
+from seed_grpo.runs.checks import checked_metrics, checked_prompts
 from seed_grpo.runs.names import CONFIG, FAILED, METRICS, PROMPTS, RESULTS, SUMMARY
 from seed_grpo.runs.records import read_lines
 
@@ -127,11 +128,12 @@ class StudyRun:
         """The prompts' numbers; None if they are missing or damaged. Read on first use: the file can be large."""
         names = ("step", "entropy", "max_entropy", "weight", "accuracy")
         try:
-            rows = [[record[name] for name in names] for record in read_lines(self.folder / PROMPTS)]
+            records = checked_prompts(self.folder / PROMPTS, read_lines(self.folder / PROMPTS))
+            rows = [[record[name] for name in names] for record in records]
             columns = np.array(rows, dtype=np.float64).T
-        except (SeedGrpoError, KeyError, TypeError, ValueError):
+        except SeedGrpoError:
             return None
-        if not len(rows) or not np.isfinite(columns).all():
+        if not len(rows):
             return None
         return PromptArrays(columns[0].astype(np.int64), *columns[1:])
 
@@ -152,8 +154,8 @@ def _load(job: Job) -> StudyRun:
     if not (folder / METRICS).is_file():
         return not_counted("missing", "not started")
     try:
-        metrics = _numbers(folder / METRICS)
-        trained = [int(record["step"]) for record in metrics if record["step"] > 0]
+        metrics = checked_metrics(folder / METRICS, read_lines(folder / METRICS))
+        trained = [record["step"] for record in metrics if record["step"] > 0]
         if not (folder / SUMMARY).is_file():
             return not_counted("unfinished", f"at step {max(trained, default=0)}")
         summary = _read_object(folder / SUMMARY)
@@ -267,17 +269,6 @@ def _evaluation(folder: Path, benchmarks: Sequence[str]) -> dict[str, float]:
 
 def _record(metrics: Sequence[Mapping[str, Any]], step: int) -> Mapping[str, Any]:
     return next(record for record in metrics if record["step"] == step)
-
-
-def _numbers(path: Path) -> list[dict[str, float]]:
-    """The records of steps, which hold numbers only."""
-    records = list(read_lines(path))
-    if not all(
-        isinstance(record, dict) and all(isinstance(value, (int, float)) for value in record.values())
-        for record in records
-    ):
-        raise SeedGrpoError(f"damaged: {path.name} holds a value that is not a number", "run the arm again.")
-    return records
 
 
 def _read_object(path: Path) -> dict[str, Any]:

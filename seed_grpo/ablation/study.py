@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -137,7 +138,7 @@ def find_study(name_or_file: str | Path) -> Path:
     Raises:
         UsageError: neither exists.
     """
-    path = Path(name_or_file)
+    path = Path(name_or_file).expanduser()
     if path.suffix not in (".yaml", ".yml"):
         name, known = str(name_or_file), shipped_studies()
         if name not in known:
@@ -220,7 +221,10 @@ def _load(path: Path) -> dict[str, Any]:
             raise UsageError(f"the file has more than {_MAX_BYTES} bytes.", "give a study's file.")
         # OmegaConf refuses a file that has a key twice.
         content = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")), resolve=False)
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        json.dumps(
+            content, ensure_ascii=False, default=str
+        ).encode()  # "\\ud800" in YAML is a text that no file can hold
+    except (OSError, UnicodeError, RecursionError) as error:
         raise UsageError(f"the file cannot be read: {error}.", "give a YAML file.") from error
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise UsageError(f"not a study: {' '.join(str(error).split())}.", "correct the YAML.") from error

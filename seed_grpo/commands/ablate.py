@@ -76,7 +76,7 @@ def _selection(
     path = find_study(study)
     named = read_study(path)
     keys = select(named, arms, seeds)
-    folder = out or Path("runs/ablate") / named.name
+    folder = (out or Path("runs/ablate") / named.name).expanduser()
     with make_console(stderr=True).status(f"composing {len(named.arms)} arms"):
         loaded, configs = load_composed(path, overrides, folder)
         selection = Selection(loaded, configs, folder, keys)

@@ -11,16 +11,18 @@ from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
-from seed_grpo.errors import UsageError
+from seed_grpo.errors import SeedGrpoError
 from seed_grpo.report import figures, tables
 from seed_grpo.report.examples import Example, from_evaluation, from_run
-from seed_grpo.report.load import load
+from seed_grpo.report.load import Evaluation, Run, load
 from seed_grpo.report.paper import paper_data
 from seed_grpo.report.second_opinion import second_opinion_tables
 from seed_grpo.report.style import Figure
 from seed_grpo.runs.files import replace_file, writable_folder
 
 HTML, MARKDOWN = "report.html", "report.md"
+DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What goes wrong when a file holds something else than our programs write."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,6 @@ def write_report(paths: Sequence[str | Path], out: str | Path, title: str = "SEE
     """
     report = collect(paths, title)
     folder = writable_folder(out)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{out} is a file.", "give a folder with --out.")
-    folder.mkdir(parents=True, exist_ok=True)
     pictures = [figure for section in report.sections for figure in section.figures]
     for figure in pictures:
         (folder / "figures").mkdir(exist_ok=True)
@@ -70,8 +69,40 @@ def write_report(paths: Sequence[str | Path], out: str | Path, title: str = "SEE
 
 
 def collect(paths: Sequence[str | Path], title: str) -> Report:
-    """The report's sections, from the runs and evaluations."""
+    """The report on runs and evaluations.
+
+    Raises:
+        SeedGrpoError, UsageError: a path that is neither, or a damaged file.
+    """
     runs, evaluations = load(paths)
+    try:
+        return _report(runs, evaluations, title)
+    except DAMAGE as error:
+        if isinstance(error, SeedGrpoError):
+            raise
+        raise _named_damage(runs, evaluations, error) from error
+
+
+def _named_damage(runs: Sequence[Run], evaluations: Sequence[Evaluation], error: Exception) -> SeedGrpoError:
+    """The error of the folder that cannot be reported on its own either."""
+    alone: list[tuple[Path, list[Run], list[Evaluation]]] = [
+        *((run.folder, [run], []) for run in runs),
+        *((each.folder, [], [each]) for each in evaluations),
+    ]
+    where = ", ".join(str(folder) for folder, _, _ in alone)
+    for folder, one_run, one_evaluation in alone:
+        try:
+            _report(one_run, one_evaluation, "")
+        except DAMAGE as found:
+            error, where = found, str(folder)
+            break
+    return SeedGrpoError(
+        f"{where} has results that no report can be made of ({type(error).__name__}: {error}).",
+        "restore the folder, or leave it out.",
+    )
+
+
+def _report(runs: Sequence[Run], evaluations: Sequence[Evaluation], title: str) -> Report:
     sections = []
     if evaluations:
         main = tables.main_table(evaluations)

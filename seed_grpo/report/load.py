@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.runs.checks import checked_metrics, checked_prompts
 from seed_grpo.runs.names import METRICS, PROBLEMS, PROMPTS, RESULTS, STUDY, SUMMARY
 from seed_grpo.runs.records import read_lines
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training run: its name here, its summary (empty while it has not ended), its steps and its prompts."""
+    """A training run: its name here, its folder, its summary (empty until it has ended), its steps and its prompts."""
 
     name: str
+    folder: Path
     summary: dict[str, Any]
     metrics: list[dict[str, Any]]
     prompts: list[dict[str, Any]]
@@ -25,9 +27,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation: its name here, its results, and a record per problem."""
+    """An evaluation: its name here, its folder, its results, and a record per problem."""
 
     name: str
+    folder: Path
     results: dict[str, Any]
     problems: list[dict[str, Any]]
 
@@ -73,36 +76,38 @@ def _kind(folder: Path) -> str | None:
 
 def _run(folder: Path, name: str) -> Run:
     summary = _read_json(folder / SUMMARY) if (folder / SUMMARY).is_file() else {}
-    metrics = list(read_lines(folder / METRICS))
+    metrics = checked_metrics(folder / METRICS, read_lines(folder / METRICS))
     if not metrics:
         raise SeedGrpoError(
             f"{folder} has no step on record yet.", "wait for the run's first step, or see its train.log."
         )
-    return Run(name, summary, metrics, list(read_lines(folder / PROMPTS)))
+    return Run(name, folder, summary, metrics, checked_prompts(folder / PROMPTS, read_lines(folder / PROMPTS)))
 
 
 def _evaluation(folder: Path, name: str) -> Evaluation:
     results = _read_json(folder / RESULTS)
     if not isinstance(results.get("benchmarks"), dict) or not results["benchmarks"]:
         raise SeedGrpoError(f"{folder / RESULTS} has no benchmarks.", "evaluate again with `seed-grpo eval`.")
-    return Evaluation(name, results, list(read_lines(folder / PROBLEMS)))
+    return Evaluation(name, folder, results, list(read_lines(folder / PROBLEMS)))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise SeedGrpoError(f"{path} is not JSON.", "restore it, or make it again.") from error
+        what = "UTF-8" if isinstance(error, UnicodeDecodeError) else "JSON"
+        raise SeedGrpoError(f"{path} is not {what}.", "restore it, or make it again.") from error
     if not isinstance(content, dict):
         raise SeedGrpoError(f"{path} is not an object.", "restore it, or make it again.")
     return content
 
 
 def _short_names(folders: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell them apart."""
-    parts = [folder.resolve().parts for folder in folders]
+    """The shortest ends of the paths that tell them apart; bytes that are not text are spelled out."""
+    spelled = [str(folder.resolve()).encode("utf-8", "backslashreplace").decode() for folder in folders]
+    parts = [Path(each).parts for each in spelled]
     for length in range(1, max((len(each) for each in parts), default=1) + 1):
         names = ["/".join(each[-length:]) for each in parts]
         if len(set(names)) == len(names):
             return names
-    return [str(folder) for folder in folders]
+    return spelled

@@ -6,6 +6,7 @@ so no step is there twice.
 
 from __future__ import annotations
 
+import codecs
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,19 +19,29 @@ from seed_grpo.runs.names import METRICS, PROMPTS
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a file. A last line that a killed run left unfinished is skipped; other bad lines are errors."""
+    """The records of a file: JSON objects in UTF-8, with or without a byte order mark.
+
+    A last line that a killed run left unfinished is skipped.
+
+    Raises:
+        SeedGrpoError: naming the first other line that is not a record.
+    """
     if not path.is_file():
         return
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
     for number, line in enumerate(lines, start=1):
-        if not line:
+        if not line.strip():
             continue
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
+            record = json.loads(line.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
             if number == len(lines):
                 return
-            raise SeedGrpoError(f"{path}, line {number} is not JSON.", "restore the file, or delete it.") from None
+            what = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not JSON"
+            raise SeedGrpoError(f"{path}, line {number} is {what}.", "restore the file, or delete it.") from None
+        if not isinstance(record, dict):
+            raise SeedGrpoError(f"{path}, line {number} is not a JSON object.", "restore the file, or delete it.")
+        yield record
 
 
 class RunRecords:

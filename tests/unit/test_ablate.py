@@ -255,6 +255,7 @@ WRONG = {
     "a seed in a list": ({"seeds": [[1]]}, r"seeds is \[\[1\]\]"),
     "seeds by name": ({"seeds": {"first": 1}}, "seeds is {'first': 1}.*give a list of whole numbers"),
     "a label that is a list": (arms(label=["x"]), r"arms\.b\.label is \['x'\].*give a text"),
+    "a title that no file can hold": ({"title": "\ud800"}, "the file cannot be read.*surrogates"),
     "a title left open": ({"title": "???"}, "title is missing"),
     "two bases": ({"quickstart": True, "overrides": [*GOOD["overrides"], "quickstart_dir=/x"]}, "quickstart_dir"),
 }  # fmt: skip
