@@ -221,9 +221,8 @@ def _load(path: Path) -> dict[str, Any]:
             raise UsageError(f"the file has more than {_MAX_BYTES} bytes.", "give a study's file.")
         # OmegaConf refuses a file that has a key twice.
         content = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")), resolve=False)
-        json.dumps(
-            content, ensure_ascii=False, default=str
-        ).encode()  # "\\ud800" in YAML is a text that no file can hold
+        # YAML can spell text that has no UTF-8 form.
+        json.dumps(content, ensure_ascii=False, default=str).encode()
     except (OSError, UnicodeError, RecursionError) as error:
         raise UsageError(f"the file cannot be read: {error}.", "give a YAML file.") from error
     except (yaml.YAMLError, OmegaConfBaseException) as error:

@@ -25,6 +25,6 @@ def report(
     """
     from seed_grpo.report.build import write_report
 
-    folder = out or (paths[0] if len(paths) == 1 and paths[0].is_dir() else Path("report"))
+    folder = out or (paths[0] if len(paths) == 1 and paths[0].expanduser().is_dir() else Path("report"))
     for path in write_report(paths, folder, title):
         say(str(path))

@@ -159,7 +159,7 @@ def _calibrated(
     lengths = Lengths(wishes.prompt_tokens, wishes.response_tokens)
     if not wishes.runs:
         return None, lengths, []
-    measured = [measure(folder) for folder in wishes.runs]
+    measured = [measure(folder.expanduser()) for folder in wishes.runs]
     shapes = []
     for each in measured:
         if (each.config.trainer.device == "cpu") != (gpu is None):

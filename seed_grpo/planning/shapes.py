@@ -88,7 +88,7 @@ def find_shape(path: str, model_config: Path | None, quickstart: bool) -> ModelS
         UsageError: the shape cannot be found or read.
     """
     if model_config is not None:
-        return read_shape(model_config)
+        return read_shape(model_config.expanduser())
     folder = Path(path).expanduser()
     if (folder / "config.json").is_file():
         return read_shape(folder)
