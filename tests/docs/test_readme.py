@@ -66,7 +66,9 @@ def test_the_quickstart_table_is_what_a_run_prints() -> None:
     rows = dict(re.findall(r"^│ (.*?) +│ (.*?) +│$", block, flags=re.MULTILINE))
     before, after, points = (
         float(number)
-        for number in re.findall(r"[\d.]+", rows["validation accuracy before"] + rows["validation accuracy after"])
+        for number in re.findall(
+            r"[\d.]+", rows["validation accuracy before step 1"] + rows["validation accuracy after step 80"]
+        )
     )
     assert after - before == pytest.approx(points)
     numbers = [float(re.match(r"[\d.]+", value)[0]) for value in list(rows.values())[2:]]  # type: ignore[index]
@@ -78,7 +80,7 @@ def test_the_quickstart_table_is_what_a_run_prints() -> None:
     console.print(
         summary_table(
             {"adv_estimator": "seed_grpo", "steps": 80, **summary,
-             "base_accuracy": before / 100, "final_accuracy": after / 100}
+             "base_accuracy": before / 100, "final_accuracy": after / 100, "final_step": 80}
         )
     )  # fmt: skip
     printed = console.file.getvalue()  # type: ignore[attr-defined]

@@ -34,7 +34,7 @@ RUNS = sorted(path for path in (ROOT / "examples").glob("*_*.sh"))
 def environment(**more: str) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     python_path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, "PATH": path, "PYTHONPATH": python_path, "COLUMNS": "200", **more}
+    return {**os.environ, "PATH": path, "PYTHONPATH": python_path, "COLUMNS": "400", **more}
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))

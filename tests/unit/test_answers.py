@@ -360,14 +360,20 @@ HOSTILE = ["\\boxed", "\\boxed{", "{", "}", "\\", "$", "$$", "\\[", ".", "*", "*
 def test_eight_times_the_text_takes_about_eight_times_the_time(block: list[str], behind: list[str]) -> None:
     """A rule that is quadratic would take 64 times as long."""
     for template in TEMPLATES:
-        seconds = []
-        for length in (20_000, 160_000):
-            text = "".join(block)
-            text = text * (length // len(text)) + "".join(behind)
-            start = time.process_time()
-            extract_answer(text, template=template)
-            seconds.append(time.process_time() - start)
-        assert seconds[1] < max(24 * seconds[0], 0.3), (template, block, behind)
+        for last in (False, False, True):  # a busy machine may disturb one measurement, and hardly three
+            short, long = (processor_seconds("".join(block), length, "".join(behind), template)
+                           for length in (20_000, 160_000))  # fmt: skip
+            if long < max(24 * short, 0.3):
+                break
+            assert not last, (template, block, behind, short, long)
+
+
+def processor_seconds(block: str, length: int, behind: str, template: str) -> float:
+    """The time for a text of about this length, made of one block."""
+    text = block * (length // len(block)) + behind
+    start = time.process_time()
+    extract_answer(text, template=template)
+    return time.process_time() - start
 
 
 def test_a_training_batch_takes_no_time() -> None:
