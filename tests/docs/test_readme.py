@@ -64,12 +64,8 @@ def test_the_clone_line_and_the_quickstart_script(tmp_path: Path) -> None:
 def test_the_quickstart_table_is_what_a_run_prints() -> None:
     block = README.split("<!-- quickstart -->\n```\n", 1)[1].split("```\n<!-- /quickstart -->", 1)[0]
     rows = dict(re.findall(r"^│ (.*?) +│ (.*?) +│$", block, flags=re.MULTILINE))
-    before, after, points = (
-        float(number)
-        for number in re.findall(
-            r"[\d.]+", rows["validation accuracy before step 1"] + rows["validation accuracy after step 80"]
-        )
-    )
+    accuracies = rows["validation accuracy before step 1"] + rows["validation accuracy after step 80"]
+    before, after, points = (float(number) for number in re.findall(r"[\d.]+", accuracies))
     assert after - before == pytest.approx(points)
     numbers = [float(re.match(r"[\d.]+", value)[0]) for value in list(rows.values())[2:]]  # type: ignore[index]
     names = ("entropy", "entropy_mixed", "weight", "weight_mixed", "mixed_share", "step_seconds_median",
