@@ -91,6 +91,10 @@ class Slurm:
         return Job(self, done.split(";")[0], folder)
 
 
+ENDED_SECONDS = 10
+"""A state that means the end has to last this long."""
+
+
 class Job:
     """A submitted job."""
 
@@ -109,12 +113,18 @@ class Job:
         return path.read_text(encoding="utf-8", errors="replace") if path else ""
 
     def wait_for(self, holds: Callable[[Job], bool], seconds: float) -> None:
-        """Wait until something holds; what it printed is the message if it never does."""
+        """Wait until something holds; what it printed is the message if it never does.
+
+        A job that is being requeued may be shown as ended for a moment.
+        """
         deadline = time.monotonic() + seconds
+        ended_at: float | None = None
         while not holds(self):
-            state = self.field("JobState")
+            now, state = time.monotonic(), self.field("JobState")
             ended = state not in ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED")
-            if (ended and not holds(self)) or time.monotonic() > deadline:
+            ended_at = (ended_at or now) if ended else None
+            over = ended_at is not None and now > ended_at + ENDED_SECONDS
+            if (over and not holds(self)) or now > deadline:
                 raise AssertionError(f"job {self.number}, {state}, after {seconds} s at most:\n{self.log[-6000:]}")
             time.sleep(0.5)
 
