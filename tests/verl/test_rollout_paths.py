@@ -95,11 +95,22 @@ def test_servers_are_asked_alike(rows: dict[str, Any]) -> None:
     assert sum(theirs.values()) == (6 * N) * 3 + 6 * 2
     assert rows["calls"]["group"] == []
     request = rows["calls"]["client"][0]
-    assert request["request_id"] == "det-7", "full determinism names requests by their priority"
     assert request["arguments"]["priority"] == 7
     assert request["arguments"]["sampling_params"].keys() == {
-        "temperature", "top_p", "top_k", "repetition_penalty", "logprobs",
+        "temperature", "top_p", "top_k", "repetition_penalty", "logprobs", "seed",
     }  # fmt: skip
+    assert rows["calls"]["verl"][0]["request_id"] == "det-7", "verl names requests by their priority"
+
+
+def test_each_response_of_a_group_has_a_seed_of_its_own(rows: dict[str, Any]) -> None:
+    """With full determinism verl gives an engine one seed, by which the responses of a group would be copies."""
+    seeds_of: dict[str, list[int]] = {}
+    for call in rows["calls"]["client"]:
+        arguments = call["arguments"]
+        seed = arguments["sampling_params"]["seed"]
+        assert arguments["request_id"] == f"det-{seed}"
+        seeds_of.setdefault(str(arguments["prompt_ids"]), []).append(seed)
+    assert all(len(set(seeds)) == N for seeds in seeds_of.values())
 
 
 def test_vllms_server_takes_what_is_sent(rows: dict[str, Any]) -> None:
@@ -190,10 +201,13 @@ def check_same(theirs: dict[str, Any], ours: dict[str, Any], but: set[str] = fro
 
 
 def canonical(call: dict[str, Any]) -> str:
-    """A call without what says nothing: arguments that are None or empty."""
+    """A call without what says nothing, which is arguments that are None or empty, and without its name and seed."""
     told = {
-        part: {name: value for name, value in call[part].items() if value not in (None, {}, [])}
+        part: {
+            name: {key: item for key, item in value.items() if key != "seed"} if name == "sampling_params" else value
+            for name, value in call[part].items()
+            if value not in (None, {}, []) and name != "request_id"
+        }
         for part in ("routing", "arguments")
     }
-    # Full determinism lets the caller's id through, so the two ids are one.
-    return json.dumps({**told, "request_id": call["request_id"]}, sort_keys=True)
+    return json.dumps(told, sort_keys=True)
