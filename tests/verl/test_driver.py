@@ -117,8 +117,11 @@ def test_two_runs_do_not_share_a_folder(quickstart_base: Path, tmp_path: Path) -
     next_scratch.check_ends()
     steps = Run(folder, 0, "").steps
     assert steps == list(range(1, len(steps) + 1))
-    prompts = Run(folder, 0, "").lines("prompts.jsonl")
-    assert [record["step"] for record in prompts] == sorted(step for step in steps for _ in range(8))
+    prompts = [record["step"] for record in Run(folder, 0, "").lines("prompts.jsonl")]
+    # A step that was interrupted has its prompts on record, but not its metrics; the next start removes them.
+    interrupted = [step for step in prompts if step == len(steps) + 1]
+    assert prompts == sorted(step for step in steps for _ in range(8)) + interrupted
+    assert len(interrupted) in (0, 8)
 
 
 def test_the_cause_of_rollouts_that_all_fail_is_said(quickstart_base: Path, tmp_path: Path) -> None:
