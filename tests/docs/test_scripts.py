@@ -23,7 +23,7 @@ SCRIPTS = [
         "recipe/**/*.sh",
         "requirements/*.sh",
         "tests/*.sh",
-        "tests/vllm/*.sh",
+        "tests/real_engine/*.sh",
         ".ci/run",
     )
     for path in sorted(ROOT.glob(pattern))

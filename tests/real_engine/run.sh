@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . examples/environment.sh
 make_vllm_environment
-exec "$vllm_venv/bin/python" -m pytest tests/vllm "$@"
+exec "$vllm_venv/bin/python" -m pytest tests/real_engine "$@"

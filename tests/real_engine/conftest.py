@@ -1,6 +1,6 @@
 """Tests with the real engine: vLLM's CPU build, in the environment that `make_vllm_environment` makes.
 
-Elsewhere nothing here is collected. `bash tests/vllm/run.sh` runs it; `.ci/run` does not yet.
+Elsewhere nothing here is collected. `bash tests/real_engine/run.sh` runs it; `.ci/run` does not yet.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 
 from seed_grpo.engines.vllm import installed_vllm
 
-if installed_vllm() is None:  # by its distribution: this folder has the name of the module
+if installed_vllm() is None:
     collect_ignore_glob = ["test_*.py"]
 
 
