@@ -40,9 +40,10 @@ def write_results(out: Path, study: Study) -> None:
     for figure in drawn:
         replace_file(folder / f"{figure.name}.svg", figure.svg)
         replace_file(folder / f"{figure.name}.png", figure.png)
-    replace_file(out / JSON, json.dumps(as_json(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    replace_file(out / CSV, as_csv(results))
-    replace_file(out / MARKDOWN, to_markdown(as_report(results, drawn)).encode("utf-8", "replace"))
+    numbers = json.dumps(as_json(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    for name, text in ((JSON, numbers), (CSV, as_csv(results)), (MARKDOWN, to_markdown(as_report(results, drawn)))):
+        # The cause of a failure can hold a lone surrogate, which has no UTF-8 form.
+        replace_file(out / name, text.encode("utf-8", "replace"))
 
 
 def as_report(results: Results, drawn: list[Figure]) -> Report:

@@ -14,7 +14,7 @@ import pytest
 from studies import make_study, write_run, write_study_folder
 from test_report import make_evaluation, make_run
 
-from seed_grpo.ablation.report import as_json, as_report
+from seed_grpo.ablation.report import as_json, as_report, write_results
 from seed_grpo.ablation.results import collect as collect_study
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.report.build import collect, to_html, to_markdown, write_report
@@ -214,6 +214,17 @@ def test_whatever_stands_in_a_file_the_error_is_ours(name: str, seed: int, folde
         return
     to_html(report).encode("utf-8", "replace")
     to_markdown(report).encode("utf-8", "replace")
+
+
+def test_a_failure_whose_cause_is_not_text(tmp_path: Path) -> None:
+    study = make_study(("dr_grpo", "alpha_0.5"), seeds=(1, 2))
+    write_study_folder(tmp_path, study, steps=4, test_freq=2, prompts=4, skip=[("alpha_0.5", 2)])
+    failed = tmp_path / "runs" / "alpha_0.5" / "seed_2" / "failed.json"
+    failed.parent.mkdir(parents=True)
+    failed.write_text(json.dumps({"cause": "no \ud800 space"}), encoding="utf-8")
+    write_results(tmp_path, study)
+    for name in ("results.md", "results.csv", "results.json"):
+        assert "no ? space" in (tmp_path / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("seed", range(6))
