@@ -56,7 +56,7 @@ def write_report(paths: Sequence[str | Path], out: str | Path, title: str = "SEE
     Raises:
         SeedGrpoError, UsageError: a path that is neither, or a damaged file.
     """
-    report = collect(paths, title)
+    report = collect([Path(path).expanduser() for path in paths], title)
     folder = writable_folder(out)
     pictures = [figure for section in report.sections for figure in section.figures]
     for figure in pictures:
