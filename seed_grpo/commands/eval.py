@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seed_grpo.data.registry import BENCHMARKS
 from seed_grpo.errors import UsageError
 from seed_grpo.evaluation.backends import BACKENDS, BackendOptions, Source
 from seed_grpo.evaluation.backends.dialects import AUTO, DIALECTS
@@ -81,7 +82,7 @@ def evaluate(
     model: Model,
     data: Data,
     out: Out,
-    benchmarks: Benchmarks = "aime24,amc,math500,minerva,olympiad_bench",
+    benchmarks: Benchmarks = ",".join(BENCHMARKS),
     backend: BackendName = "hf",
     k: K = 1,
     limit: Limit = None,

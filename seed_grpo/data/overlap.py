@@ -1,4 +1,4 @@
-"""Training rows that a test benchmark also has. They are dropped, and counted by how they were found."""
+"""Training rows that a test benchmark also has. They are removed, and counted by how they were found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FRACTION = re.compile(r"\\[dt]frac(?![a-z])")
 
 @dataclass(frozen=True)
 class Overlap:
-    """A training row that stands in a benchmark; `how` is `exact` or `normalized`."""
+    """A training row that a benchmark also has; `how` it was found is `exact` or `normalized`."""
 
     id: str
     benchmark: str
@@ -23,7 +23,7 @@ class Overlap:
 
 
 def normalize_problem(text: str) -> str:
-    """A problem without what does not change it: case, white space, LaTeX layout, Unicode form, the last full stop."""
+    """A problem without what does not matter: case, white space, LaTeX layout, Unicode form, the last full stop."""
     text = unicodedata.normalize("NFKC", text).casefold()
     return _FRACTION.sub(r"\\frac", _LAYOUT.sub("", text)).rstrip(".")
 

@@ -28,7 +28,7 @@ class Request:
 
     Attributes:
         dataset: what it is.
-        split: its split; None where a local file does not say.
+        split: its split; None if it is a local file that does not say.
         source: a path, or owner/name on the hub; None for what is made here.
         revision: the commit on the hub.
     """
@@ -40,7 +40,7 @@ class Request:
 
     @property
     def name(self) -> str:
-        """The name of the files: the data set's, with the split where it has several."""
+        """The name of the files: the data set's, with the split if it has several."""
         return f"{self.dataset.name}_{self.split}" if len(self.dataset.splits) > 1 and self.split else self.dataset.name
 
     @property
@@ -49,7 +49,7 @@ class Request:
 
     @property
     def expected_rows(self) -> list[range]:
-        """The numbers of rows that are right; a file that names no split may hold any split, or all of them."""
+        """The right numbers of rows; a file without a named split may have any split, or all of them."""
         rows = self.dataset.rows
         if self.split is not None:
             return [rows[self.split]]
@@ -58,11 +58,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Options:
-    """What holds for every data set of a call.
+    """Options that apply to every data set of a call.
 
     Attributes:
         template: the prompt template.
-        prompt_format: how a row holds the prompt, one of `seed_grpo.data.templates.PROMPT_FORMATS`.
+        prompt_format: how a row stores the prompt, one of `seed_grpo.data.templates.PROMPT_FORMATS`.
         columns: columns by role, as the user named them.
         skip_bad_rows: leave bad rows out instead of failing.
         strict: fail if the number of rows is not the data set's.
@@ -106,7 +106,7 @@ def plan(
         names: data sets by name.
         sources: none (the hub), one for each name, or one folder that holds them all.
         split: only this split.
-        revision: the commit on the hub, where the call names one data set.
+        revision: the commit on the hub, if the call names one data set.
 
     Raises:
         UsageError: an unknown name or split, or sources that do not fit the names.
@@ -121,7 +121,7 @@ def plan(
     if len(sources) not in (0, len(datasets)):
         raise UsageError(
             f"{len(datasets)} data sets and {len(sources)} sources.",
-            "give one --source a data set, in the same order, or one folder that holds them all, or none for the hub.",
+            "give one --source per data set, in the same order, one folder that holds them all, or none for the hub.",
         )
     requests = []
     for position, dataset in enumerate(datasets):
@@ -144,7 +144,7 @@ def prepare(
 
     Args:
         requests: what to prepare (`plan`).
-        out: the folder, made if absent. Test sets that it holds already are compared with, too.
+        out: the folder, made if absent. Training rows are compared with the test sets in it as well.
         options: template, columns, and how strict to be.
         against: further folders of prepared test sets that training rows must not be in.
 
@@ -276,7 +276,7 @@ def prepared_tests(folders: Iterable[Path]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for folder in folders:
         if not folder.is_dir():
-            raise UsageError(f"There is no folder {folder}.", "give a folder of prepared test sets.")
+            raise UsageError(f"There is no folder {folder}.", "give a folder of prepared test sets with --against.")
         for path in sorted(folder.glob("*.parquet")):
             manifest = read_manifest(path)
             if manifest.get("test"):
@@ -295,7 +295,7 @@ def _warnings(
     if bad:
         warnings.append(f"{request.name}: {len(bad)} bad rows left out; the first is {bad[0]}.")
     if overlaps:
-        warnings.append(f"{request.name}: {len(overlaps)} rows dropped that test sets have, too.")
+        warnings.append(f"{request.name}: {len(overlaps)} rows removed that test sets have as well.")
     if not request.is_test and not tests and request.source is not None:
         warnings.append(
             f"{request.name} was compared with no test set; prepare the benchmarks in the same folder first, "

@@ -1,7 +1,7 @@
 """What is known of each data set: where it comes from, and how many rows it must have.
 
-A revision stands here only where public sources name it for that data set; where none was found it is None, and
-`seed-grpo data prepare` asks for one. A new data set is one declaration.
+A revision is given only if public sources name it for that data set; otherwise it is None, and `seed-grpo data prepare`
+asks for one. A new data set is one declaration.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Dataset:
     Attributes:
         name: its name here, in file names and in results.
         rows: for each of its splits, the number of rows that is right.
-        hub_id, revision, hub_config: where the Hugging Face hub has it; no id: it is made here.
-        hub_splits: what the hub calls our splits, where it calls them otherwise.
+        hub_id, revision, hub_config: its place on the Hugging Face hub; without an id, it is made here.
+        hub_splits: the hub's names of our splits, if they differ.
         aliases: other names, of the data set and of its files.
         folder: its folder in Dr.GRPO's repository (datasets/evaluation_suite, datasets/train).
         levels: levels that are kept; None keeps every row.

@@ -1,4 +1,4 @@
-"""From raw rows to problems: which column holds what, and what the gold answer is."""
+"""From raw rows to problems: what each column is, and what the gold answer is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "subject": ("subject", "type", "subfield"),
     "id": ("unique_id", "id", "problem_id", "ID"),
 }
-"""What a row is read for, and the columns that hold it in the data sets we know, best first."""
+"""The parts of a problem, and the columns that hold each in the data sets that we know, best first."""
 
 _LEVEL = re.compile(r"(?:level\s*)?(\d+(?:\.\d+)?)", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"[-+]?\$?\s?[-+]?\d[\d,]*(?:\.\d+)?")
@@ -36,8 +36,8 @@ class Record:
         id: unique in its data set.
         problem: the problem as text.
         golds: the gold answers, any of which counts.
-        level: its difficulty where the source names one.
-        subject: its subject where the source names one.
+        level: its difficulty, if the source names one.
+        subject: its subject, if the source names one.
     """
 
     id: str
@@ -52,10 +52,10 @@ class _RowError(ValueError):
 
 
 def choose_columns(columns: Sequence[str], named: Mapping[str, str | None], where: str) -> dict[str, str]:
-    """The column of each role: the one that the user named, else the first known name that is there.
+    """The column of each role: the one that the user named, else the first known one that the source has.
 
     Raises:
-        UsageError: a named column that is not there, or no column for the problem or for the answer.
+        UsageError: a named column is missing, or there is none for the problem or for the answer.
     """
     chosen: dict[str, str] = {}
     for role, known in ROLES.items():
@@ -66,7 +66,7 @@ def choose_columns(columns: Sequence[str], named: Mapping[str, str | None], wher
             chosen[role] = wish
             continue
         found = next((name for name in known if name in columns), None)
-        # A solution is read only where there is no answer.
+        # A solution is read only if there is no answer.
         if found is not None and not (role == "solution" and "answer" in chosen):
             chosen[role] = found
     have = ", ".join(columns) or "none"
@@ -80,13 +80,13 @@ def choose_columns(columns: Sequence[str], named: Mapping[str, str | None], wher
 def to_records(
     rows: Sequence[RawRow], columns: Mapping[str, str], dataset: Dataset, split: str
 ) -> tuple[list[Record], list[BadRow], int]:
-    """Problems of the rows, the rows that hold none, and the number left out for their level.
+    """The problems of the rows, the rows without one, and the number left out for their level.
 
     Raises:
         UsageError: the data set is filtered by level and has no column for it.
     """
     if dataset.levels is not None and "level" not in columns:
-        raise UsageError(f"{dataset.name} keeps levels {_span(dataset.levels)}, and no column holds the level.",
+        raise UsageError(f"{dataset.name} keeps levels {_span(dataset.levels)}, and no column has the level.",
                          "name it with --level-column.")  # fmt: skip
     records: list[Record] = []
     bad: list[BadRow] = []
@@ -109,7 +109,7 @@ def to_records(
 
 
 def normalize_gold(text: str, plain_number: bool = False) -> str:
-    """A gold answer without what data sets wrap it in: spaces, one pair of `$`, leading zeros, `.0`."""
+    """A gold answer without what data sets put around it: spaces, one pair of `$`, leading zeros, `.0`."""
     gold = text.strip()
     if len(gold) > 2 and gold[0] == gold[-1] == "$" and "$" not in gold[1:-1]:
         gold = gold[1:-1].strip()
@@ -161,14 +161,14 @@ def _gold_text(value: Any, role: str) -> str:
         return str(int(value)) if value == int(value) else repr(value)
     marked = extract_answer(value, template="gsm8k") if "####" in value else extract_answer(value)
     if marked is None and "####" in value:
-        return ""  # the mark is there, and nothing behind it
+        return ""  # the mark is there, with nothing behind it
     if marked is None and role == "solution":
         raise _RowError("a solution without \\boxed{} or ####")
     return value if marked is None else marked
 
 
 def _level(value: Any) -> float | None:
-    """3 for 3, 3.0, "3" and "Level 3"; None for what is no level ("Level ?")."""
+    """3 for 3, 3.0, "3" and "Level 3"; None for anything else ("Level ?")."""
     if value is None or isinstance(value, bool):
         return None
     match = _LEVEL.fullmatch(str(value).strip())

@@ -1,4 +1,4 @@
-"""Raw rows from a file, a folder or the hub. Nothing is guessed about their columns here.
+"""Raw rows from a file, a folder or the hub. Their columns are looked at elsewhere.
 
 A row that cannot be read is kept as a `BadRow` with its place; a file that cannot be read is an error.
 """
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".jsonl", ".json", ".parquet", ".arrow")
 _ANONYMOUS = re.compile(r"(?:data|train|test|eval|dev|validation|part)?[-_]?(?:\d+(?:-of-\d+)?)?")
-"""Names of files that do not say of which data set they are (`data-00000-of-00001`): the folder says it."""
+"""Names of files that do not name their data set (`data-00000-of-00001`); the name of their folder does."""
 
 
 @dataclass(frozen=True)
 class RawRow:
-    """A row as its source has it, and the place where a person finds it."""
+    """A row as its source has it, and where to find it."""
 
     place: str
     values: dict[str, Any]
@@ -45,7 +45,7 @@ class BadRow:
 
 @dataclass
 class RawTable:
-    """What a source holds; `origin` goes into the manifest."""
+    """The rows of a source; `origin` goes into the manifest."""
 
     rows: list[RawRow] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
@@ -57,7 +57,7 @@ class RawTable:
 
 
 def looks_local(source: str) -> bool:
-    """Whether a source names a file or folder, not a data set on the hub."""
+    """Whether a source is a file or folder, and not a data set on the hub."""
     path = Path(source).expanduser()
     return path.exists() or source.startswith((".", "/", "~")) or path.suffix in SUFFIXES or source.count("/") != 1
 
@@ -66,7 +66,7 @@ def read_local(source: str | Path, dataset: Dataset, split: str | None = None) -
     """Read a file, or a folder of files, of a data set.
 
     Raises:
-        SeedGrpoError: no such file, a file of another kind, one that is not what its name says.
+        SeedGrpoError: there is no such file, or it is not of the kind that its name says.
     """
     files = find_files(Path(source).expanduser(), dataset, split)
     table = RawTable()
@@ -117,10 +117,10 @@ def read_hub(source: str, revision: str | None, dataset: Dataset, split: str) ->
 
 
 def find_files(path: Path, dataset: Dataset, split: str | None = None) -> list[Path]:
-    """The data files that a path means: itself, those in it, or those in it that carry the data set's name."""
+    """The data files that a path stands for: itself, those in it, or those in it with the data set's name."""
     if path.is_file():
         if path.suffix not in SUFFIXES:
-            raise SeedGrpoError(f"{path} is of no known kind.", f"give a file that ends in {', '.join(SUFFIXES)}.")
+            raise SeedGrpoError(f"{path} is of an unknown kind.", f"give a file that ends in {', '.join(SUFFIXES)}.")
         return [path]
     if not path.is_dir():
         raise SeedGrpoError(f"The source {path} does not exist.", "give a file, a folder, or owner/name on the hub.")
@@ -153,11 +153,11 @@ def sha256(path: Path) -> str:
 
 
 def _named_after(folder: Path, dataset: Dataset) -> list[Path]:
-    """Entries called like the data set (`amc.jsonl`, the folder `amc`), else those that begin so (`amc_first20`)."""
+    """Entries with the data set's name (`amc.jsonl`, the folder `amc`), else those that begin so (`amc_first20`)."""
     entries = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() or entry.suffix in SUFFIXES]
     names = {dataset.name, *dataset.aliases}
     exact = [entry for entry in entries if _stem(entry) in names | {dataset.folder}]
-    # Not by the folder's name: math_lvl3to5 begins like MATH500's.
+    # Not with the folder's name: that of math_lvl3to5 begins like MATH500's.
     return exact or [
         entry for entry in entries if _stem(entry).startswith(tuple(f"{name}{end}" for name in names for end in "_-"))
     ]
@@ -238,14 +238,14 @@ def _read_arrow_ipc(file: Path) -> pa.Table:
 
 
 def check_bad_rows(bad: Sequence[BadRow], skip: bool) -> None:
-    """Raise where rows are bad and were not to be left out.
+    """Raise an error if rows are bad and must not be left out.
 
     Raises:
-        SeedGrpoError: naming the first of them with file and row.
+        SeedGrpoError: naming the first of them, with file and row.
     """
     if bad and not skip:
         shown = "; ".join(str(row) for row in bad[:5]) + (f"; and {len(bad) - 5} more" if len(bad) > 5 else "")
         count = "One row" if len(bad) == 1 else f"{len(bad)} rows"
         raise SeedGrpoError(
-            f"{count} cannot be used. {shown}.", "mend the source, or leave them out with --skip-bad-rows."
+            f"{count} cannot be used. {shown}.", "correct the source, or leave them out with --skip-bad-rows."
         )

@@ -1,8 +1,8 @@
 """The prompts that a model sees, byte for byte those of Dr.GRPO's public code.
 
-A template is text around the problem. Where a row of training data holds that text as one message (`text`), the run
-must pass messages through as they are: `PASS_THROUGH` is the chat template that does. A template that is a chat can
-instead be stored as its messages (`messages`), for the model's own chat template to render.
+A template is text around the problem. If a row of training data stores that text as one message (`text`), the run
+must pass messages through as they are: `PASS_THROUGH` is the chat template that does so. A template that is a chat
+can instead be stored as its messages (`messages`), and the model's own chat template renders them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Template:
         system: the system message of a template that is a chat.
         is_chat: whether the model's chat template can render it from messages.
         answer_template: where a response holds its answer (`seed_grpo.meaning.answers`).
-        asks: whether the prompt says so; if not, a response holds it where the data set's own solutions do.
+        asks: whether the prompt says so; if not, responses have it where the data set's own solutions do.
         stop: strings that end a response and belong to it.
     """
 
@@ -49,7 +49,7 @@ class Template:
         return self.before + problem + self.after
 
     def messages(self, problem: str, prompt_format: str = "text") -> Messages:
-        """The prompt as a row of verl's data holds it.
+        """The prompt as a row of verl's data stores it.
 
         Raises:
             UsageError: an unknown format, or messages of a template that is not a chat.
@@ -96,7 +96,7 @@ def get_template(name: str) -> Template:
     """The template of that name; `no`, as Dr.GRPO calls it, is `none`.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such template.
     """
     name = "none" if name == "no" else name
     if name not in TEMPLATES:

@@ -45,7 +45,7 @@ def validate_parquet(path: str | Path) -> ParquetSummary:
     rows = zip(table.column("prompt").to_pylist(), table.column("reward_model").to_pylist(), strict=True)
     for row, (prompt, reward_model) in enumerate(rows):
         if not _is_prompt(prompt):
-            raise SeedGrpoError(f"{path}, row {row}: prompt is no list of messages with role and content.", REMEDY)
+            raise SeedGrpoError(f"{path}, row {row}: prompt is not a list of messages with role and content.", REMEDY)
         if not _has_gold(reward_model):
             raise SeedGrpoError(f"{path}, row {row}: reward_model.ground_truth holds no gold answer.", REMEDY)
     return ParquetSummary(str(path), table.num_rows)

@@ -1,4 +1,4 @@
-"""Batched decoding with transformers' own `generate`, on CPU or GPU, with the log-probabilities of what was sampled."""
+"""Batched decoding with transformers' own `generate`, on CPU or GPU, with the sampled tokens' log-probabilities."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class HFEngine:
             path: a folder, or owner/name on the hub.
             tokenizer: the model's; None: it is loaded here.
             dtype: a torch dtype by name; `auto`: what the model was saved in.
-            device: where it computes.
+            device: the device that computes.
             max_batch: rows decoded at once.
             kwargs: passed to transformers for model and tokenizer alike (`revision`, `trust_remote_code`).
         """

@@ -34,7 +34,7 @@ class Generated:
     """One response.
 
     Attributes:
-        token_ids: its tokens, with the end-of-sequence token where it ended.
+        token_ids: its tokens, with the end-of-sequence token if it ended.
         log_probs: the log-probability of each token.
         aborted: whether decoding was stopped before the response was complete.
     """

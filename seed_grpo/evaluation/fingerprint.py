@@ -1,4 +1,4 @@
-"""Which model it was, where no revision says so."""
+"""Which model it was, if no revision says so."""
 
 from __future__ import annotations
 

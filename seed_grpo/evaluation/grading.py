@@ -1,7 +1,7 @@
 """Answers, grades and clusters of responses.
 
-As in the paper's evaluation (Dr.GRPO's `evaluate_model.py`) a response that was cut off at the token limit still counts
-when its text holds a boxed answer; in training it would get 0. How many were cut off is in every result.
+As in the paper's evaluation (Dr.GRPO's `evaluate_model.py`), a response that was cut off at the token limit still
+counts if its text has a boxed answer; in training it would get 0. Every result says how many were cut off.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def grade_responses(
 ) -> list[Grade]:
     """Extract and grade; `golds` holds the gold answers of each response's problem, any of which counts."""
     answers = [extract_answer(response, template=answer_template) for response in responses]
-    # All keys at once: the sandbox works on them side by side, and each answer is looked at once.
+    # All keys at once: the sandbox works on them in parallel, and each answer is read once.
     shared_keyer().keys([*answers, *(gold for each in dict.fromkeys(map(tuple, golds)) for gold in each)], level)
     verdicts: dict[tuple[str | None, tuple[str, ...]], bool] = {}
     grades = []

@@ -13,7 +13,7 @@ Ints = NDArray[np.int64]
 
 RESAMPLES = 10_000
 NUMBERS_AT_A_TIME = 5_000_000
-"""Of the bootstrap: its memory stays below some 100 MB."""
+"""In the bootstrap, so that its memory stays below 100 MB or so."""
 
 
 def pass_at_k(correct_PK: Bools, k: int) -> float:
@@ -27,15 +27,15 @@ def pass_at_k(correct_PK: Bools, k: int) -> float:
     if not 1 <= k <= n:
         raise ValueError(f"pass@{k} needs at least {k} samples, and there are {n}")
     wrong_P = n - correct_PK.sum(axis=1)
-    # C(w, k) / C(n, k) as a product, so that nothing overflows; 0 where fewer than k are wrong.
+    # C(w, k) / C(n, k) as a product, so that nothing overflows; 0 if fewer than k are wrong.
     factors_Pk = (wrong_P[:, None] - np.arange(k)) / (n - np.arange(k))
     return float(np.mean(1.0 - np.prod(np.maximum(factors_Pk, 0.0), axis=1)))
 
 
 def majority(clusters_K: Sequence[int], answered_K: Sequence[bool]) -> int | None:
-    """Index of the first sample of the largest cluster; None where nothing was answered.
+    """Index of the first sample of the largest cluster; None if no sample has an answer.
 
-    Samples without an answer have no vote. Of clusters of one size the one that appeared first wins.
+    Samples without an answer do not vote. Of clusters of equal size, the one that appeared first wins.
     """
     votes: dict[int, list[int]] = {}
     for index, (cluster, answered) in enumerate(zip(clusters_K, answered_K, strict=True)):
@@ -51,7 +51,7 @@ def majority_correct(correct_PK: Bools, clusters_PK: Ints, answered_PK: Bools) -
 
 
 def bootstrap_interval(values_P: Floats, *, level: float = 0.95, resamples: int = RESAMPLES) -> list[float]:
-    """Percentile interval of the mean, over resampled problems. The same numbers for the same input."""
+    """Percentile interval of the mean, over resampled problems. The same input gives the same numbers."""
     from scipy import stats
 
     if len(values_P) < 2:

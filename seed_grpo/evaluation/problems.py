@@ -128,7 +128,7 @@ def load_benchmark(name: str, options: DataOptions) -> Benchmark:
         for row, asked in zip(rows, messages, strict=False)
     )
     if len({problem.id for problem in problems}) < len(problems):
-        raise SeedGrpoError(f"{path} holds an id twice.", "prepare it with `seed-grpo data prepare`.")
+        raise SeedGrpoError(f"{path} has two rows of one id.", "prepare it with `seed-grpo data prepare`.")
     origin = {
         "file": path.name,
         "sha256": sha256(path),

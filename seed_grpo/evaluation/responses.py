@@ -1,4 +1,4 @@
-"""The responses of an evaluation on disk, a line each, written as they arrive."""
+"""The responses of an evaluation on disk, one line each, written as they arrive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GREEDY = -1
 
 
 class Key(NamedTuple):
-    """Which response it is: of which problem, under which seed, and the how manyth sample (`GREEDY`: none)."""
+    """Which response it is: its problem, its seed, and its number among the samples (`GREEDY`: it is none)."""
 
     benchmark: str
     problem: str
@@ -46,7 +46,7 @@ class Line:
 
 
 class ResponseFile:
-    """The file, and what it holds so far.
+    """The file, and the responses in it so far.
 
     A last line that a killed process left unfinished is dropped when the file is opened.
 
@@ -77,7 +77,7 @@ class ResponseFile:
             self._file = None
 
     def rewrite(self, order: Iterable[Key], extra: dict[Key, dict[str, Any]]) -> None:
-        """Put the file in a fixed order, with further fields, so that it does not show how it came about."""
+        """Put the file in a fixed order and add fields, so that interruptions leave no trace in it."""
         self.close()
         wanted = list(dict.fromkeys(order))
         rest = sorted(set(self.have) - set(wanted))
@@ -93,7 +93,8 @@ class ResponseFile:
                 self._keep(json.loads(line))
             except (ValueError, KeyError, TypeError, RecursionError):
                 raise SeedGrpoError(
-                    f"{self._path}, line {number} is not a response.", "remove the line; its response is made again."
+                    f"{self._path}, line {number} is not a response.",
+                    "remove the line: its response is made again.",
                 ) from None
         if len(whole) < len(content):
             with open(self._path, "r+b") as file:

@@ -1,6 +1,6 @@
-"""What uncertainty is good for: telling right from wrong, staying silent, and sampling more where it pays.
+"""Uses of uncertainty: telling right from wrong, leaving problems unanswered, and sampling more where that pays.
 
-Axis N: items, that is one problem under one seed.
+Axis N: items; an item is one problem under one seed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from seed_grpo.evaluation.metrics import Bools, Floats, Ints, bootstrap_interval
 from seed_grpo.method.entropy import group_entropy
 
 LEFT_UNANSWERED = (0, 10, 20, 30, 40, 50)
-"""Shares of the most uncertain problems that are left unanswered, in percent."""
+"""Shares of problems, the most uncertain ones, that are left unanswered; in percent."""
 
 ESTIMATORS = ("monte_carlo", "rao_blackwell", "disagreement")
-"""Semantic entropy as the paper's Eq. 5 and Eq. 4; and 1 − the largest cluster's share, to compare with."""
+"""Semantic entropy by the paper's Eq. 5 and Eq. 4 and, for comparison, 1 − the share of the largest cluster."""
 
 
 def uncertainties(clusters_PK: Ints) -> dict[str, Floats]:
@@ -32,7 +32,7 @@ def uncertainties(clusters_PK: Ints) -> dict[str, Floats]:
 
 
 def auroc(uncertainty_N: Floats, correct_N: Bools) -> float | None:
-    """Chance that a wrong item is more uncertain than a right one (ties count half); None without both kinds."""
+    """Chance that a wrong item is more uncertain than a right one (ties count half); None if one kind is missing."""
     return _finite(_auroc_rows(uncertainty_N[None], correct_N[None])[0])
 
 
@@ -43,7 +43,7 @@ def auroc_interval(uncertainty_PS: Floats, correct_PS: Bools, resamples: int = 1
     problems = len(uncertainty_PS)
     random = np.random.default_rng(0)
     scores = []
-    for _ in range(0, resamples, 50):  # some at a time, for memory's sake
+    for _ in range(0, resamples, 50):  # some at a time, to bound the memory
         chosen_RP = random.integers(0, problems, (50, problems))
         scores.append(_auroc_rows(uncertainty_PS[chosen_RP].reshape(50, -1), correct_PS[chosen_RP].reshape(50, -1)))
     return [float(bound) for bound in np.nanpercentile(np.concatenate(scores), [2.5, 97.5])]
@@ -52,7 +52,7 @@ def auroc_interval(uncertainty_PS: Floats, correct_PS: Bools, resamples: int = 1
 def risk_coverage(uncertainty_N: Floats, correct_N: Bools) -> tuple[Floats, Floats]:
     """(coverage, risk) when the 1, 2, … N least uncertain items are answered; risk is the share of wrong answers.
 
-    Items of equal uncertainty come in every order: each stands for the mean of its equals.
+    Items of equal uncertainty count in every order: each has the mean of its equals.
     """
     _, level_N, size_L = np.unique(uncertainty_N, return_inverse=True, return_counts=True)
     mean_L = np.bincount(level_N, weights=correct_N.astype(float)) / size_L
@@ -61,7 +61,7 @@ def risk_coverage(uncertainty_N: Floats, correct_N: Bools) -> tuple[Floats, Floa
 
 
 def quality(uncertainty_PS: Floats, correct_PS: Bools) -> dict[str, Any]:
-    """AUROC, risk–coverage curve and its area, and accuracy when the most uncertain x % are left unanswered."""
+    """AUROC, risk–coverage curve and its area, and accuracy if the most uncertain x % are left unanswered."""
     uncertainty_N, correct_N = uncertainty_PS.ravel(), correct_PS.ravel()
     coverage, risk = risk_coverage(uncertainty_N, correct_N)
     points = np.unique(np.linspace(0, len(risk) - 1, 101).round().astype(int))
@@ -78,14 +78,14 @@ def quality(uncertainty_PS: Floats, correct_PS: Bools) -> dict[str, Any]:
 def adaptive_sampling(
     correct_PK: Bools, clusters_PK: Ints, answered_PK: Bools, orders: int = 20
 ) -> dict[str, Any] | None:
-    """More samples where the entropy is high, against the same number for every problem, at equal total budget.
+    """More samples for problems of high entropy, compared with equally many for all, at the same total budget.
 
-    Simulated on the K samples at hand. Fixed: the majority of b samples a problem. Adaptive: a first round of about
-    b / 2 each, and what is left of the P·b samples goes to the problems of highest entropy (`rao_blackwell`), up to K
-    each. Means over random orders of the samples. None for K < 4.
+    This is simulated on the K samples at hand. Fixed: the majority of b samples per problem. Adaptive: a first round
+    of about b / 2 each, and the rest of the P·b samples for the problems of highest entropy (`rao_blackwell`), up to K
+    each. The results are means over random orders of the samples; None for K < 4.
 
     Returns:
-        budget (b a problem), first round, the two accuracies, their difference and its interval over problems.
+        budget (b per problem), first round, the two accuracies, their difference and its interval over problems.
     """
     problems, samples = correct_PK.shape
     if samples < 4:
@@ -105,7 +105,7 @@ def adaptive_sampling(
         entropy_P = uncertainties(clusters[:, :first])["rao_blackwell"]
         given_P = np.full(problems, first)
         left = problems * (budget - first)
-        # Ties in a random order, or the first benchmarks of the list would get all there is.
+        # Ties in a random order, or the first benchmarks of the list would get everything.
         for p in np.lexsort(np.stack([random.random(problems), -entropy_P])):
             more = min(samples - first, left)
             given_P[p] += more
@@ -130,7 +130,7 @@ def _majority_is_correct(correct_K: Bools, clusters_K: Ints, answered_K: Bools, 
 
 
 def _auroc_rows(uncertainty_RN: Floats, correct_RN: Bools) -> Floats:
-    """AUROC of each row, by ranks (Mann–Whitney); NaN where a row has only right or only wrong items."""
+    """AUROC of each row, by ranks (Mann–Whitney); NaN if a row has only right or only wrong items."""
     from scipy.stats import rankdata
 
     rank_RN = rankdata(uncertainty_RN, axis=1)

@@ -1,4 +1,4 @@
-"""What an evaluation is asked for, beside its problems."""
+"""What an evaluation is asked for, apart from its problems."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Settings:
     """What is asked for.
 
     Attributes:
-        identity: what responses depend on beside prompt, seed and sampling: model, revision, backend, precision.
+        identity: what responses depend on apart from prompt, seed and sampling: model, revision, backend, precision.
         max_tokens: tokens per response at most.
-        k: samples per problem beside the greedy response; 1 for none, unless a temperature is given.
+        k: samples per problem in addition to the greedy response; 1 for none, unless a temperature is given.
         temperature: of the samples; None: 1 if there are samples.
         top_p, top_k: of the samples.
         seeds: the samples are drawn once for each.
         cluster_level: when two answers are the same, for majority and entropy.
-        grade_level: at which answers are compared with the gold answer.
+        grade_level: the level at which answers are compared with the gold answer.
         also_grade: another grader that is asked too (`seed_grpo.meaning.graders`).
         extra: further settings that results.json names.
     """
@@ -53,7 +53,7 @@ class Settings:
 
     @property
     def samples(self) -> int:
-        """Samples per problem and seed beside the greedy response."""
+        """Samples per problem and seed, in addition to the greedy response."""
         return self.k if self.k > 1 or self.temperature is not None else 0
 
     @property

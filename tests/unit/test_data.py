@@ -171,7 +171,7 @@ class TestSources:
             ("cut.arrow", b"\xff\xff\xff\xff", "not a whole arrow file"),
             ("cut.json", b'[{"problem": ', "not JSON"),
             ("empty.jsonl", b"\n\n", "has no rows"),
-            ("table.csv", b"problem,answer\n", "of no known kind"),
+            ("table.csv", b"problem,answer\n", "of an unknown kind"),
         ],
     )
     def test_unreadable_files(self, tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -1,4 +1,4 @@
-"""What answers prompts: a backend. One file per backend behind one small interface, and one line each in `BACKENDS`.
+"""Backends answer prompts: one file each behind one small interface, and one line each in `BACKENDS`.
 
 A backend takes a batch of requests and yields a completion for each, in any order. It is handed requests in the order
 of the whole evaluation, `batch_size` at a time; one with `whole_batches` gets a batch that was cut short by an
@@ -97,7 +97,7 @@ class Source:
         self.options = options
 
     def identity(self) -> dict[str, Any]:
-        """What responses depend on beside prompt, seed and sampling."""
+        """What responses depend on apart from prompt, seed and sampling."""
         options = self.options
         return {
             "model": options.model,
@@ -177,7 +177,7 @@ class Backend(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What went into the responses beside prompts and sampling: model, revision, precision, device."""
+        """What the responses depend on apart from prompts and sampling: model, revision, precision, device."""
         ...
 
     def close(self) -> None:
