@@ -130,7 +130,7 @@ def details_table(evaluation: Evaluation) -> Table:
         evaluation.name,
         ["", *map(heading, numbers)],
         [Row([label, *cells]) for label, cells in lines],
-        [note + f"; {evaluation.results['wall_seconds']:.0f} s."],
+        [note + f"; {evaluation.results['wall_seconds']:.0f} s.", *evaluation.results.get("warnings", [])],
     )
 
 

@@ -27,6 +27,8 @@ from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.evaluation.backends import BackendOptions, Completion, Prompt, Request, Source
 from seed_grpo.evaluation.backends.openai import OpenAIBackend
 from seed_grpo.quickstart.model import build_model, build_tokenizer
+from seed_grpo.report.load import load
+from seed_grpo.report.tables import details_table
 
 
 def first_fail(failures: list[Reply]) -> Reply:
@@ -377,6 +379,7 @@ def test_samples_that_are_all_the_same_are_noticed(tmp_path: Path) -> None:
         [warning] = results["warnings"]
         assert "one and the same text at temperature 0.7" in warning
         assert results["benchmarks"]["arithmetic"]["identical_samples"] == 10
+        assert warning in "\n".join(details_table(load([tmp_path / "out"])[1][0]).notes), "the report says it as well"
     (tmp_path / "other").mkdir()
     (tmp_path / "other/data").symlink_to(tmp_path / "data")
     with serve(scripted) as (url, _):
