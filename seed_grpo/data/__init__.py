@@ -1,5 +1,5 @@
 """Training and benchmark data."""
 
-from seed_grpo.data.validate import validate_parquet
+from seed_grpo.data.validate import check_plain_path, validate_parquet
 
-__all__ = ["validate_parquet"]
+__all__ = ["check_plain_path", "validate_parquet"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from seed_grpo.errors import SeedGrpoError
+from seed_grpo.errors import SeedGrpoError, UsageError
 
 COLUMNS = ("prompt", "data_source", "reward_model")
+PATTERN_SIGNS = ("[", "*", "?", "::", "$")
+"""verl reads files by `datasets`, which takes the first four for patterns and the last for a variable."""
 REMEDY = "prepare it with `seed-grpo data prepare`."
 
 
@@ -49,6 +51,18 @@ def validate_parquet(path: str | Path) -> ParquetSummary:
         if not _has_gold(reward_model):
             raise SeedGrpoError(f"{path}, row {row}: reward_model.ground_truth holds no gold answer.", REMEDY)
     return ParquetSummary(str(path), table.num_rows)
+
+
+def check_plain_path(path: str | Path, remedy: str = "rename the file or its folder.") -> None:
+    """Check that verl finds the file with this path.
+
+    Raises:
+        UsageError: naming a sign of the path that verl takes for something else.
+    """
+    whole = str(Path(path).expanduser().absolute())
+    sign = next((sign for sign in PATTERN_SIGNS if sign in whole), None)
+    if sign is not None:
+        raise UsageError(f"The path {whole} has the sign {sign}, which verl does not take as it is.", remedy)
 
 
 def _is_prompt(prompt: object) -> bool:

@@ -17,15 +17,17 @@ def base_folder(out: Path, seed: int) -> Path:
 
 
 def run_overrides(out: Path, seed: int) -> list[str]:
-    """The Hydra overrides of a quickstart in a folder of any name.
+    """The Hydra overrides of a quickstart in a folder.
 
     Raises:
         UsageError: files cannot be written to the folder, or its name cannot stand in a configuration.
     """
+    from seed_grpo.data import check_plain_path
     from seed_grpo.overrides import quoted
 
     if "${" in str(out):
-        raise UsageError(f"{out} holds ${{, which a configuration reads as a reference.", "give another --out.")
+        raise UsageError(f"{out} has ${{, which a configuration reads as a reference.", "give another --out.")
+    check_plain_path(out, "give another --out.")
     folder = writable_folder(out)
     return [
         "experiment=quickstart",

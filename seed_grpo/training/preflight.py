@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seed_grpo.data import validate_parquet
+from seed_grpo.data import check_plain_path, validate_parquet
 from seed_grpo.engines.vllm import check_engine
 from seed_grpo.errors import UsageError
 from seed_grpo.training.model import check_lengths, check_model
@@ -37,6 +37,7 @@ def check_run(config: DictConfig) -> None:
     files = data_files(config, "train_files") + data_files(config, "val_files")
     for path in files:
         validate_parquet(path)
+        check_plain_path(path)
     check_prompts(config, files)
     check_batch(config)
     check_validation(config)

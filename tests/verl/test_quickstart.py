@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 def test_a_folder_with_blanks_and_signs(quickstart_base: Path, tmp_path: Path) -> None:
     """Through verl, Ray and the checkpoints: none of them takes the name apart."""
-    out = tmp_path / "ünï x (1) [red]=y, it's"
+    out = tmp_path / "ünï x (1) {red}=y, it's"
     shutil.copytree(quickstart_base, out / "seed_1" / "base")
     small = [text for text in tiny_run(quickstart_base, out) if text.startswith(("data.", "actor_", "trainer.test"))]
     scratch = Scratch()
