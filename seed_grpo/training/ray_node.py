@@ -198,8 +198,10 @@ def wait(address: str, names: Collection[str], seconds: float) -> None:
     unreached = threading.Timer(limit, _give_up, (f"No Ray cluster answers at {address} within {limit:.0f} s.",))
     unreached.daemon = True
     unreached.start()
-    ray.init(address=address, log_to_driver=False, logging_level="ERROR")  # type: ignore[arg-type]
-    unreached.cancel()
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")  # type: ignore[arg-type]
+    finally:
+        unreached.cancel()
     deadline = time.monotonic() + seconds
     missing, told = set(names), -1
     try:
