@@ -1,4 +1,4 @@
-"""How long the runs of a study take: measured on those that have ended, assumed before."""
+"""How long the runs of a study take: measured once a run has ended, assumed until then."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RunTimes:
 
 
 def run_times(study: Study, states: Mapping[RunKey, State], steps: int) -> RunTimes:
-    """From the finished runs of the study if there are any, else from what the study assumes."""
+    """The times of the finished runs if there are any, else what the study assumes."""
     finished = [(arm, state.seconds) for (arm, _), state in states.items() if state.kind == "done" and state.seconds]
     if finished:
         arms = {arm for arm, _ in finished}
@@ -46,7 +46,7 @@ def run_times(study: Study, states: Mapping[RunKey, State], steps: int) -> RunTi
 
 
 def seconds_left(states: Mapping[RunKey, State], wanted: Iterable[RunKey], times: RunTimes) -> float | None:
-    """Of the wanted runs that are not over, at the number that run at this moment; None if unknown."""
+    """Time for the wanted runs that are not over, with as many at a time as run now; None if unknown."""
     total, running = 0.0, 0
     for key in wanted:
         state = states[key]
@@ -63,7 +63,7 @@ def seconds_left(states: Mapping[RunKey, State], wanted: Iterable[RunKey], times
 
 
 def duration(seconds: float | None) -> str:
-    """A time as people say it."""
+    """A time in words."""
     if seconds is None:
         return "unknown"
     if seconds < 100:

@@ -1,4 +1,4 @@
-"""The runs of a study, read from its folder: what has ended, what has not, and the numbers of each."""
+"""The runs of a study, read from its folder: which have ended, which have not, and the numbers of each."""
 
 from __future__ import annotations
 

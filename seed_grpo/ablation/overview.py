@@ -1,4 +1,4 @@
-"""A study at a glance: arms × seeds, what is done, and the time that is left."""
+"""A study at a glance: arms × seeds, what is done, and the time left."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STYLES = {"done": "green", "running": "bold cyan", "failed": "bold red", "waitin
 
 
 class Overview:
-    """The study on a terminal: a table that is kept up to date, or a line for each thing that happens.
+    """The study on a terminal: a table that is kept up to date, or a line per event if it is not a terminal.
 
     Args:
         console: where to.

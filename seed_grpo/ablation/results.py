@@ -1,4 +1,4 @@
-"""What a study shows: its arms' numbers, and each arm's difference to the arm that it is compared with."""
+"""The results of a study: its arms' numbers, and each arm's difference from the arm that it is compared with."""
 
 from __future__ import annotations
 

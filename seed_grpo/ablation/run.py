@@ -36,10 +36,10 @@ Kind = Literal["done", "running", "failed", "waiting"]
 
 @dataclass(frozen=True)
 class State:
-    """What a run's folder says of it.
+    """The state of a run, as its folder shows it.
 
     Attributes:
-        kind: `waiting` also after an interruption.
+        kind: `waiting` before the run and after an interruption.
         step: the last training step on record.
         seconds: the time it took, or has taken so far in this start; None if unknown.
         cause: of a failure, and its remedy.

@@ -31,10 +31,10 @@ MOST_SEEDS = 1_000_000
 
 @dataclass(frozen=True)
 class Paired:
-    """The differences of an arm to another, seed by seed.
+    """The differences between two arms, seed by seed.
 
     Attributes:
-        differences_S: arm minus the other, in the unit of the outcome; empty where no seed has both.
+        differences_S: arm minus the other, in the unit of the outcome; empty if no seed has both.
         mean, std: of the differences; std with n − 1, None for fewer than two.
         t_interval: the paired t interval; None for fewer than two seeds or a std of 0.
         bootstrap: percentile interval over resampled seeds; None as above.

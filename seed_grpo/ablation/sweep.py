@@ -1,4 +1,4 @@
-"""Carrying a study out: what is left of it goes to Hydra's multirun, and the folders of the runs say how it fares."""
+"""Carrying a study out: Hydra's multirun runs what is left of it, and the folders of the runs show the progress."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def run_study(selection: Selection, console: Console, launch: Launch) -> dict[Ru
 def _watch(
     multirun: _Multirun, selection: Selection, console: Console, before: dict[RunKey, State]
 ) -> tuple[dict[RunKey, State], int]:
-    """Start the runs, show how they fare until they have ended; the states then, and the multirun's exit status."""
+    """Start the runs and show their progress; returns their states at the end, and the multirun's exit status."""
     overview = Overview(console, selection.study, selection.steps, selection.keys, before)
     with multirun.process() as process, overview:
         while True:
