@@ -57,7 +57,7 @@ def plan(
     wishes = Wishes(gpu, model_config, prompt_tokens, response_tokens, tuple(calibrate or ()))
     made = make_plan(compose_config(overrides or []), wishes)
     if as_json:
-        print(json.dumps(made.as_json(), indent=1, ensure_ascii=False))
+        print(json.dumps(made.as_json(), indent=1))
     else:
         _show(made)
     if made.shortages:

@@ -676,7 +676,7 @@ def test_a_run_that_fails_at_once_is_reported_by_the_whole_command(folder: str, 
     assert len(list((out / "logs").iterdir())) == 1
 
 
-@pytest.mark.parametrize("name", ["file/out", "file"])
+@pytest.mark.parametrize("name", ["file/out", "file", "/proc/study"])
 def test_a_folder_that_cannot_be_made_is_named(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     status, text = ablate("--study", str(study_file(tmp_path)), "--out", str(tmp_path / name))

@@ -165,6 +165,15 @@ def test_the_folder_with_the_damage_is_named_among_others(folder: Path) -> None:
     assert str(folder / "evaluation") not in caught.value.cause
 
 
+@pytest.mark.parametrize("name", ["file", "file/out", "/proc/report"])
+def test_a_folder_that_cannot_be_written(name: str, folder: Path) -> None:
+    (folder / "file").touch()
+    with pytest.raises(UsageError) as caught:
+        write_report([folder / "run"], folder / name)
+    assert str(folder / name) in caught.value.cause
+    assert caught.value.remedy == "choose another --out."
+
+
 # ---- anything ------------------------------------------------------------------------------------------------------
 
 
