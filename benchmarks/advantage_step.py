@@ -84,7 +84,7 @@ def measure_stage(prompts: int, responses: int, tokens: int, level: str, repeats
         )
         verls = PPOTrainerSync(settings(folder, level, "grpo", "sync"))
         ours = SeedGrpoTrainerSync(settings(folder, level, "seed_grpo", "seed_grpo_sync"))
-        ours.global_steps, ours.records = STEP, RunRecords(folder)
+        ours.global_steps, ours.records, ours.tokenizer = STEP, RunRecords(folder), manager._reward.tokenizer
         seconds: dict[str, list[float]] = {"verl": [], "group path": [], "verl's path": []}
         known = dict(manager._graded)
         for repeat in track(range(repeats + 1), "stage", console=console):
@@ -126,7 +126,7 @@ def measure_estimator(prompts: int, responses: int, tokens: int, repeats: int) -
     rewards = torch.zeros(len(rows), tokens)
     rewards[:, -1] = torch.tensor([row.reward for row in rows])
     weights = BatchWeights(keys, np.linspace(0.9, 1.0, len(rows)))
-    config = settings("", "exact", "grpo", "sync").algorithm
+    config = settings("runs", "exact", "grpo", "sync").algorithm
     advantages_of = utils.compute_advantage_for_multi_trajectories
     data = DataProto.from_dict({"token_level_rewards": rewards, "response_mask": mask}, {"uid": uids})
     added = []
@@ -197,10 +197,9 @@ def graded_rollout(folder: Path, prompts: int, responses: int, tokens: int) -> t
     from seed_grpo.verl_plugin.trajectories import Response
 
     build_model(folder / "model")
-    config = settings(str(folder), "exact", "seed_grpo", "seed_grpo_sync")
+    config = settings(str(folder), "exact", "seed_grpo", "seed_grpo_colocate_async")  # looks for no server here
     config.actor_rollout_ref.model.path = str(folder / "model")
     config.actor_rollout_ref.rollout.response_length = tokens
-    config.actor_rollout_ref.rollout.name = "vllm"  # needs no server here
     manager = GroupRolloutManager(config, None)
     tokenizer = manager._reward.tokenizer
     rows = list(made_rows(prompts, responses))

@@ -126,7 +126,8 @@ e^{-\frac{t}{RC}} ~ \exp(-\frac{t}{RC}) ~ \frac{1}{e^{\frac{t}{RC}}}
 \hbar\omega(v+1 / 2)-\frac{E_0^2e^2}{2m\omega^2} ~ \hbar \omega\left(v+\frac{1}{2}\right)-\frac{E_0^2 e^2}{2m\omega^2}
 x_{0} \cos (\omega t)+$ $\dot{x}_{0} \sin (\omega t) / \omega ~ \frac{\dot{x}_0\sin\omega t}{\omega}+x_0\cos\omega t
 \left[P_{0}^{2 / 5}-\frac{2}{5} g K^{-3 / 5} z\right]^{5 / 2} ~ (P_0^{0.4}-0.4gzK^{-0.6})^{2.5}
-x=5 ~ 5=x ~ 2x=10 ~ x-5=0
+x=5 ~ 5=x
+2x=10 ~ x-5=0
 y=3x+2 ~ 3x-y+2=0 ~ y=2+3x ~ 3x+2=y
 5x - 7y + 11z + 4 = 0 ~ -5x+7y-11z=4
 x^2+y^2=4 ~ 2x^2+2y^2-8=0 ~ y^2=4-x^2

@@ -31,7 +31,7 @@ def test_what_is_no_run_is_named(tmp_path: Path) -> None:
     (tmp_path / "global_step_3").mkdir()
     with pytest.raises(UsageError, match=r"no checkpoint of step 4.*3"):
         export(tmp_path, tmp_path / "out", step=4)
-    with pytest.raises(SeedGrpoError, match="whole"):
+    with pytest.raises(SeedGrpoError, match="complete"):
         export(tmp_path, tmp_path / "out")
     with pytest.raises(UsageError, match="step 3, not 4"):
         export(tmp_path / "global_step_3", tmp_path / "out", step=4)

@@ -9,7 +9,8 @@ keys agree if a reading of each has the same value and nothing in them contradic
   several letters only the name that stands alone;
 * a list of values may be written as a set, and named values as a list or a tuple;
 * the letter of a choice or its text may be left out, and the tail that says for which values an answer holds;
-* an answer may show how it comes to its value, `3 \\cdot 2 = 6`; in a gold answer that is the answer itself.
+* an answer may show how it comes to its value, `3 \\cdot 2 = 6`; in a gold answer that is the answer itself;
+* an answer may solve an equation that is the gold answer, `x=5` for `2x=10`; but `2x=10` and 5 are not the same.
 
 Between clusters none of this holds, or 10 minutes would be 10 hours, and x=5 would be y=5.
 """
@@ -132,6 +133,8 @@ def _shaped(key: Any, gold: bool) -> Iterator[_Reading]:
     if kind == "named":
         yield replace(_plain_reading(_text(key[2])), name=key[1])
         yield from _assignment(key)
+        if not gold:
+            yield _Reading(_text(["equation", [key[1:]]]))
     elif kind == "label":
         yield replace(_plain_reading(_text(key[2])), name=key[1])
     elif kind == "defined":

@@ -1,10 +1,10 @@
 """Equations, inequalities and what they say of a name.
 
-* ["named", name, value]: `x=5`, `2x=10`, `x>3`, `x \\in [1,2]`, `f(x)=2x`; a name and its value or the set it lies in;
+* ["named", name, value]: `x=5`, `x>3`, `x \\in [1,2]`, `f(x)=2x`; a name and its value or the set it lies in;
 * ["defined", function, value, value for any letter]: `f(n)=2n+1`, a function of a letter that could be another one;
 * ["label", what, value]: `AB=5`, `\\sin\\theta=\\frac35`: a measured thing that is no single name;
-* ["equation", [name, value] or null, …]: one of several letters, known by its solutions or up to a constant factor; the
-  name stands alone on one side;
+* ["equation", [name, value] or null, …]: `2x=10`, `y=3x`; known by its solutions for each letter, with the name that
+  stands alone on one side, if any;
 * ["chain", value, sides]: sides that are equal for all letters, `3 \\cdot 2 = 6`, known by how each side is written;
 * ["approximate", value, rounded]: `\\frac{1}{3} \\approx 0.333`;
 * ["congruence", what, remainder, modulus]; ["relation", operators, …] otherwise.
@@ -171,8 +171,9 @@ class RelationReader(SetReader):
         solutions = [
             [name, solution] for name in sorted(difference.symbols) if (solution := solve(difference, name)) is not None
         ]
+        alone = "symbol" in (left.kind, right.kind)
         if solutions and len(difference.symbols) == 1:
-            return ["named", *solutions[0]]
+            return ["named", *solutions[0]] if alone else ["equation", None, solutions]
         lone = _lone_name(left, right, dict(solutions))
         if lone is not None and lone[1] is None:
             lone = None
