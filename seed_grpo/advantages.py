@@ -21,14 +21,14 @@ def seed_grpo_advantages(
     log_probs: ArrayLike | None = None,
     **settings: Any,
 ) -> Floats:
-    """(r_i − mean of its group's rewards) · f(q), one advantage per response (paper, Eq. 1 and Eq. 6).
+    """(r_i − mean of its group's rewards) · w(q), one advantage per response (paper, Eq. 1 and Eq. 6).
 
     Args:
         rewards: shape (N,), finite.
         group_ids: the prompt of each response, any hashable, shape (N,); groups may differ in size.
         cluster_ids: the cluster of each response within its prompt, shape (N,).
         log_probs: one log-probability per response, shape (N,); only for `mass="likelihood"`.
-        **settings: fields of `seed_grpo.settings.Settings` (alpha, form, gamma, estimator, mass, …). Those that act
+        **settings: fields of `seed_grpo.settings.Settings` (weights, alpha, form, estimator, mass, …). Those that act
             before this function (meaning, no_answer, length_normalize, grade_level) are checked, no more.
 
     Returns:
@@ -39,5 +39,4 @@ def seed_grpo_advantages(
     """
     chosen = Settings.from_config(settings)
     groups = Groups.of(group_ids)
-    weights = prompt_weights(groups, cluster_ids, chosen, log_probs=log_probs)
-    return weighted_advantages(rewards, groups, weights.weight_P)
+    return weighted_advantages(prompt_weights(rewards, groups, cluster_ids, chosen, log_probs=log_probs))

@@ -101,7 +101,7 @@ def weight_distribution(results: Results) -> Figure | None:
     """The weights that prompts got, by arm."""
     found = []
     for each in results.arms:
-        if each.settings is not None and each.settings.weighted:
+        if each.settings is not None and each.settings.acts:
             prompts = [p for run in each.runs.values() if (p := run.prompts) is not None]
             mixed = np.concatenate([p.weight_N[p.mixed_N] for p in prompts]) if prompts else np.array([])
             if len(mixed):
@@ -111,7 +111,8 @@ def weight_distribution(results: Results) -> Figure | None:
 
     def draw(canvas: Canvas) -> None:
         axis = canvas.subplots()
-        edges = np.linspace(0, 1, 81)
+        top = max(1.0, *(float(all_N.max()) for _, _, all_N in found))
+        edges = np.linspace(0, top, 81)
         for row, (_, mixed_N, all_N) in enumerate(found):
             mixed_B, all_B = (np.histogram(weights_N, edges)[0] / len(all_N) for weights_N in (mixed_N, all_N))
             scale = 0.8 / all_B.max()
@@ -128,10 +129,12 @@ def weight_distribution(results: Results) -> Figure | None:
         axis.set_yticks([-row for row in range(len(found))], [each.label for each, _, _ in found])
         axis.tick_params(axis="y", length=0)
         axis.set_ylim(-len(found) + 0.75, 1.0)
-        axis.set_xlim(0, 1)
+        axis.set_xlim(0, top)
+        if top > 1.0:
+            axis.axvline(1.0, color=INK, lw=0.8, ls=":")
         axis.grid(axis="y", visible=False)
         axis.spines["left"].set_visible(False)
-        axis.set_xlabel("weight f of a prompt's advantages")
+        axis.set_xlabel("weight of a prompt's advantages")
         axis.annotate("5 to 95 % of mixed", (1.015, 0.98), xycoords="axes fraction", fontsize=8, va="top")
         axis.stairs([], [0], fill=True, color=BLUE, alpha=0.55, label="mixed prompts (right and wrong responses)")
         axis.stairs([], [0], color=ORANGE, label="all prompts")

@@ -26,13 +26,21 @@ if TYPE_CHECKING:
 
 VALIDATION = "val/accuracy"
 PAPER_ALPHA, PAPER_G = 0.02, 8
+BASELINES = {
+    ("inverse_mean",): "maxrl",
+    ("inverse_mad", "difficulty"): "dgpo",
+    ("inverse_std", "target_rate"): "mgpo",
+    ("none",): "dr_grpo",
+}
+"""By the weights that make them."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What tells the arms of a study apart, from a run's configuration."""
+    """What tells the arms of a study apart, from a run's configuration; `weights` are those that act."""
 
     method: str
+    weights: tuple[str, ...]
     alpha: float
     form: str
     gamma: float
@@ -48,8 +56,13 @@ class Settings:
 
     @property
     def weighted(self) -> bool:
-        """Whether the weights act; a baseline only records them."""
-        return self.method == "seed_grpo" and self.alpha > 0
+        """Whether the paper's weight acts, and it alone; a baseline only records it."""
+        return self.weights == ("uncertainty",) and self.alpha > 0
+
+    @property
+    def acts(self) -> bool:
+        """Whether any weight acts."""
+        return self.weighted or self.weights not in ((), ("uncertainty",))
 
     @property
     def samples(self) -> int:
@@ -203,6 +216,7 @@ def read_settings(path: Path) -> Settings:
         files = config["data"].get("val_files") or []
         return Settings(
             method=_method(algorithm, method),
+            weights=_weights(algorithm, method),
             alpha=float(method["alpha"]),
             form=str(method["form"]),
             gamma=float(method["gamma"]),
@@ -231,11 +245,20 @@ def test_problems(settings: Settings) -> dict[str, int] | None:
     return {path.stem: pyarrow.parquet.read_metadata(path).num_rows for path in paths}
 
 
+def _weights(algorithm: Mapping[str, Any], method: Mapping[str, Any]) -> tuple[str, ...]:
+    if str(algorithm["adv_estimator"]) != "seed_grpo" or not method.get("enabled", True):
+        return ()
+    return tuple(map(str, method.get("weights", ["uncertainty"])))
+
+
 def _method(algorithm: Mapping[str, Any], method: Mapping[str, Any]) -> str:
     """The baseline's name in `baseline=`."""
     name = str(algorithm["adv_estimator"])
-    if name == "seed_grpo" and not method.get("enabled", True):
-        name = "grpo"
+    if name == "seed_grpo":
+        weights = _weights(algorithm, method)
+        if weights not in ((), ("uncertainty",)):
+            return BASELINES.get(weights, " · ".join(weights))
+        name = "seed_grpo" if weights else "grpo"
     if name != "grpo":
         return name
     if (algorithm.get("filter_groups") or {}).get("enable"):

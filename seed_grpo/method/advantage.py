@@ -19,7 +19,9 @@ from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.method.entropy import GroupEntropy, group_entropy
 from seed_grpo.method.groups import Bools, Floats, Groups
 from seed_grpo.method.settings import MethodSettings
-from seed_grpo.method.weighting import exceeds_maximum, uncertainty_weight
+from seed_grpo.method.statistics import PromptStatistics
+from seed_grpo.method.weighting import exceeds_maximum
+from seed_grpo.method.weights import WEIGHTS, product
 
 
 @dataclass(frozen=True)
@@ -27,48 +29,67 @@ class PromptWeights:
     """The uncertainty of each prompt of a batch, and the weight that follows from it.
 
     Attributes:
-        entropy: clusters and entropy of each prompt.
-        weight_P: f of each prompt; all 1 at alpha 0.
+        statistics: what is known of each prompt, its clusters and entropy among it.
+        weight_by_name: each of the weights that the settings name, shape (P,).
+        weight_P: their product; all 1 at alpha 0 with the weight `uncertainty` alone.
         clipped_P: whether the entropy exceeded log G and was taken as log G.
     """
 
-    entropy: GroupEntropy
+    statistics: PromptStatistics
+    weight_by_name: dict[str, Floats]
     weight_P: Floats
     clipped_P: Bools
 
+    @property
+    def entropy(self) -> GroupEntropy:
+        """Clusters and entropy of each prompt."""
+        return self.statistics.entropy
+
 
 def prompt_weights(
-    groups: Groups, cluster_ids: ArrayLike, settings: MethodSettings, *, log_probs: ArrayLike | None = None
+    rewards: ArrayLike,
+    groups: Groups,
+    cluster_ids: ArrayLike,
+    settings: MethodSettings,
+    *,
+    log_probs: ArrayLike | None = None,
 ) -> PromptWeights:
-    """Entropy and weight of every prompt of a batch of N responses; arguments as `group_entropy`."""
-    entropy = group_entropy(groups, cluster_ids, log_probs=log_probs, estimator=settings.estimator, mass=settings.mass)
-    weight_P = uncertainty_weight(
-        entropy.entropy_P, entropy.max_entropy_P, alpha=settings.alpha, form=settings.form, gamma=settings.gamma
-    )
-    return PromptWeights(entropy, weight_P, exceeds_maximum(entropy.entropy_P, entropy.max_entropy_P))
-
-
-def weighted_advantages(rewards: ArrayLike, groups: Groups, weight_P: Floats) -> Floats:
-    """(r_i − mean of its group's rewards) · w(q), one advantage per response (paper, Eq. 1 and Eq. 6).
+    """Entropy and weight of every prompt of a batch of N responses.
 
     Args:
         rewards: shape (N,), finite.
-        groups: the prompts of the N responses; groups may differ in size.
-        weight_P: the weight of each prompt.
+        groups, cluster_ids, log_probs: as `group_entropy`.
+        settings: the method's settings.
+
+    Raises:
+        UsageError: rewards of another shape. SeedGrpoError: rewards that are not finite, or that a weight cannot take.
+    """
+    rewards_N = _as_rewards(rewards, groups)
+    entropy = group_entropy(groups, cluster_ids, log_probs=log_probs, estimator=settings.estimator, mass=settings.mass)
+    log_probs_N = None if log_probs is None else np.asarray(log_probs, dtype=np.float64)
+    statistics = PromptStatistics(groups, rewards_N, entropy, log_probs_N)
+    weight_by_name = {name: WEIGHTS[name].of(statistics, settings.parameters_of(name)) for name in settings.weights}
+    clipped_P = exceeds_maximum(entropy.entropy_P, entropy.max_entropy_P)
+    return PromptWeights(statistics, weight_by_name, product(weight_by_name), clipped_P)
+
+
+def weighted_advantages(weights: PromptWeights) -> Floats:
+    """(r_i − mean of its group's rewards) · w(q), one advantage per response (paper, Eq. 1 and Eq. 6).
 
     Returns:
         Advantages, shape (N,), to be broadcast over each response's tokens.
-
-    Raises:
-        UsageError: rewards of another shape. SeedGrpoError: rewards that are not finite.
     """
+    statistics = weights.statistics
+    return statistics.deviation_N * weights.weight_P[statistics.groups.prompt_N]
+
+
+def _as_rewards(rewards: ArrayLike, groups: Groups) -> Floats:
     rewards_N = np.asarray(rewards, dtype=np.float64)
-    prompt_N = groups.prompt_N
-    if rewards_N.shape != prompt_N.shape:
+    if rewards_N.shape != groups.prompt_N.shape:
         raise UsageError(
-            f"rewards has shape {rewards_N.shape}.", f"give one reward per response, shape {prompt_N.shape}."
+            f"rewards has shape {rewards_N.shape}.", f"give one reward per response, shape {groups.prompt_N.shape}."
         )
     if not np.isfinite(rewards_N).all():
         row = int(np.flatnonzero(~np.isfinite(rewards_N))[0])
         raise SeedGrpoError(f"rewards[{row}] is {rewards_N[row]}.", "every reward must be a finite number.")
-    return (rewards_N - groups.mean(rewards_N)[prompt_N]) * weight_P[prompt_N]
+    return rewards_N

@@ -36,16 +36,13 @@ class MeasuredBatch:
     def metrics(self) -> dict[str, float]:
         """Means over the batch's prompts. A mixed prompt has right and wrong responses: only there do weights act."""
         entropy, weight_P = self.weights.entropy, self.weights.weight_P
-        accuracy_P = self.groups.mean(self.rewards_N)
-        best_P, worst_P = np.full(len(accuracy_P), -np.inf), np.full(len(accuracy_P), np.inf)
-        np.maximum.at(best_P, self.groups.prompt_N, self.rewards_N)
-        np.minimum.at(worst_P, self.groups.prompt_N, self.rewards_N)
-        mixed_P = best_P > worst_P
+        accuracy_P, mixed_P = self.weights.statistics.mean_P, self.weights.statistics.mixed_P
         metrics = {
             "train/accuracy": float(self.rewards_N.mean()),
             "seed_grpo/entropy": float(entropy.entropy_P.mean()),
             "seed_grpo/weight": float(weight_P.mean()),
             "seed_grpo/clusters": float(entropy.clusters_P.mean()),
+            "seed_grpo/clusters_expected": float(entropy.expected_clusters_P.mean()),
             "seed_grpo/mixed_share": float(mixed_P.mean()),
             "seed_grpo/no_answer_share": float(np.mean([answer is None for answer in self.answers_N])),
             "seed_grpo/half_rewarded_share": self._half_rewarded_share(),
@@ -57,6 +54,13 @@ class MeasuredBatch:
                 "seed_grpo/weight_mixed": float(weight_P[mixed_P].mean()),
                 "seed_grpo/weight_mixed_spread": float(np.ptp(weight_P[mixed_P])),
             }
+            if (weight_P > 1.0).any():
+                metrics["seed_grpo/weight_above_one_share"] = float((weight_P[mixed_P] > 1.0).mean())
+            if len(self.weights.weight_by_name) > 1:
+                metrics |= {
+                    f"seed_grpo/weight/{name}": float(each_P[mixed_P].mean())
+                    for name, each_P in self.weights.weight_by_name.items()
+                }
         if len(accuracy_P) > 2 and np.ptp(entropy.entropy_P) > 0 and np.ptp(accuracy_P) > 0:
             metrics["seed_grpo/entropy_accuracy_correlation"] = float(np.corrcoef(entropy.entropy_P, accuracy_P)[0, 1])
         return metrics
@@ -112,10 +116,5 @@ def measure_batch(
     """
     groups = groups if isinstance(groups, Groups) else Groups.of(groups)
     ids_N = np.asarray(cluster_ids_N, dtype=np.int64)
-    return MeasuredBatch(
-        groups=groups,
-        answers_N=answers_N,
-        rewards_N=np.asarray(rewards_N, dtype=np.float64),
-        cluster_ids_N=ids_N,
-        weights=prompt_weights(groups, ids_N, settings, log_probs=log_probs_N),
-    )
+    weights = prompt_weights(rewards_N, groups, ids_N, settings, log_probs=log_probs_N)
+    return MeasuredBatch(groups, answers_N, weights.statistics.rewards_N, ids_N, weights)

@@ -6,7 +6,7 @@ P prompts (groups), C clusters over all prompts. Everything is in nats.
 Two choices are open, and each is a registry of small functions:
 
 * `MASSES`: how much probability p(C_k) a cluster holds (`count`, `likelihood`);
-* `ESTIMATORS`: how the masses of a prompt become its entropy (`monte_carlo`, `rao_blackwell`).
+* `ESTIMATORS`: how the masses of a prompt become its entropy (`monte_carlo`, `rao_blackwell`, `chao_shen`).
 
 A new one is one function and one line in its registry.
 """
@@ -39,6 +39,14 @@ class Clusters:
     prompt_C: Ints
     size_C: Ints
     count_P: Ints
+
+    def coverage_P(self) -> Floats:
+        """C = 1 − f₁/G: the share of the answer distribution that the observed clusters hold, as Good and Turing
+        estimate it from f₁, the number of clusters of one response. A group of nothing but such clusters counts as one
+        of G − 1 (Chao & Shen 2003). Shape (P,)."""
+        single_P = np.bincount(self.prompt_C, weights=self.size_C == 1, minlength=len(self.count_P))
+        single_P = np.where(single_P == self.count_P, np.maximum(single_P - 1, 0), single_P)
+        return 1.0 - single_P / np.maximum(self.count_P, 1)
 
 
 def count_masses(clusters: Clusters, log_probs_N: Floats | None) -> Floats:
@@ -78,6 +86,19 @@ def rao_blackwell(log_mass_C: Floats, clusters: Clusters) -> Floats:
     return np.bincount(clusters.prompt_C, weights=-terms_C, minlength=len(clusters.count_P)).astype(np.float64)
 
 
+def chao_shen(log_mass_C: Floats, clusters: Clusters) -> Floats:
+    """−Σ_k p̃_k log p̃_k / (1 − (1 − p̃_k)^G) with p̃ = C · p: corrected for answers that were not seen (Chao & Shen 2003).
+
+    The plug-in entropy of Eq. 4 is too low at small G (arXiv 2509.14478); this one can exceed log G. Shape (P,).
+    """
+    mass_C = np.exp(log_mass_C) * clusters.coverage_P()[clusters.prompt_C]
+    seen_C = 1.0 - (1.0 - mass_C) ** clusters.count_P[clusters.prompt_C]
+    terms_C = np.divide(
+        mass_C * np.log(np.maximum(mass_C, 1e-300)), seen_C, out=np.zeros_like(mass_C), where=seen_C > 0
+    )
+    return np.bincount(clusters.prompt_C, weights=-terms_C, minlength=len(clusters.count_P)).astype(np.float64)
+
+
 MASSES: dict[str, Callable[[Clusters, Floats | None], Floats]] = {
     "count": count_masses,
     "likelihood": likelihood_masses,
@@ -85,6 +106,7 @@ MASSES: dict[str, Callable[[Clusters, Floats | None], Floats]] = {
 ESTIMATORS: dict[str, Callable[[Floats, Clusters], Floats]] = {
     "monte_carlo": monte_carlo,
     "rao_blackwell": rao_blackwell,
+    "chao_shen": chao_shen,
 }
 
 
@@ -97,12 +119,15 @@ class GroupEntropy:
         clusters_P: number of clusters (K).
         entropy_P: semantic entropy, nats.
         max_entropy_P: log of `counted_P`, nats (0 for a prompt none of whose responses counted).
+        expected_clusters_P: K / C, the clusters that the answer distribution has, seen or not, as far as the coverage
+            of the observed ones tells (Good–Turing).
     """
 
     counted_P: Ints
     clusters_P: Ints
     entropy_P: Floats
     max_entropy_P: Floats
+    expected_clusters_P: Floats
 
 
 def group_entropy(
@@ -141,7 +166,9 @@ def group_entropy(
     # Rounding must not leave a minus sign on a zero; one cluster is certainty by definition.
     clusters_P = np.bincount(clusters.prompt_C, minlength=prompts)
     entropy_P = np.where(clusters_P <= 1, 0.0, np.maximum(estimate(log_mass_C, clusters), 0.0))
-    return GroupEntropy(counted_P, clusters_P, entropy_P, np.log(np.maximum(counted_P, 1)))
+    return GroupEntropy(
+        counted_P, clusters_P, entropy_P, np.log(np.maximum(counted_P, 1)), clusters_P / clusters.coverage_P()
+    )
 
 
 def semantic_entropy(
@@ -156,11 +183,13 @@ def semantic_entropy(
     Args:
         cluster_ids: the cluster of each of the G responses, integers, shape (G,).
         log_probs: one log-probability per response (mean or sum over its tokens), shape (G,); for `mass="likelihood"`.
-        estimator: `monte_carlo` (Eq. 5) or `rao_blackwell` (Eq. 4 over the observed clusters).
+        estimator: `monte_carlo` (Eq. 5), `rao_blackwell` (Eq. 4 over the observed clusters) or `chao_shen` (Eq. 4,
+            corrected for answers that were not seen).
         mass: `count` or `likelihood`.
 
     Returns:
-        The entropy; 0 for a single response or a single cluster; with `mass="count"` at most log G.
+        The entropy; 0 for a single response or a single cluster. With `mass="count"` it is at most log G, but for
+        `chao_shen`.
 
     Raises:
         UsageError, SeedGrpoError: as `group_entropy`; an empty group is an error.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from seed_grpo.errors import UsageError
 from seed_grpo.method.entropy import ESTIMATORS, MASSES, lookup
-from seed_grpo.method.weighting import check_weighting
+from seed_grpo.method.weights import NoParameters, Uncertainty, check_names, default_parameters, read_parameters
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,8 @@ class MethodSettings:
     """What SEED-GRPO leaves to choose between clusters and advantages; the defaults are the paper's.
 
     Attributes:
+        weights: the weights that multiply a prompt's advantages (`seed_grpo.method.weights.WEIGHTS`).
+        weight_parameters: the parameters of each weight that has any, by its name.
         alpha: strength of the uncertainty, in [0, 1] (Eq. 6; Table 4b); 0 gives every prompt the weight 1.
         form: form of f (`seed_grpo.method.weighting.FORMS`; Table 4c).
         gamma: exponent of the form `focal`.
@@ -22,6 +26,8 @@ class MethodSettings:
         length_normalize: with `likelihood`, a response counts by its mean token log-probability, else by the sum.
     """
 
+    weights: tuple[str, ...] = ("uncertainty",)
+    weight_parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=default_parameters)
     alpha: float = 0.02
     form: str = "linear"
     gamma: float = 2.0
@@ -30,8 +36,24 @@ class MethodSettings:
     length_normalize: bool = True
 
     def __post_init__(self) -> None:
-        check_weighting(self.alpha, self.form, self.gamma)
+        if isinstance(self.weights, str) or not isinstance(self.weights, Sequence):
+            raise UsageError(f"weights is {self.weights!r}.", "give a list of names, such as [uncertainty].")
+        if not isinstance(self.weight_parameters, Mapping):
+            raise UsageError(f"weight_parameters is {self.weight_parameters!r}.", "give parameters by weight and name.")
+        object.__setattr__(self, "weights", tuple(self.weights))
+        check_names(self.weights)
+        given = {**default_parameters(), **self.weight_parameters}
+        object.__setattr__(
+            self, "weight_parameters", {name: asdict(each) for name, each in read_parameters(given).items()}
+        )
+        self.parameters_of("uncertainty")
         lookup(ESTIMATORS, self.estimator, "estimator")
         lookup(MASSES, self.mass, "mass")
         if not isinstance(self.length_normalize, bool):
             raise UsageError(f"length_normalize is {self.length_normalize!r}.", "give true or false.")
+
+    def parameters_of(self, weight: str) -> Any:
+        """The parameters of a weight, as the dataclass that its function takes."""
+        if weight == "uncertainty":
+            return Uncertainty(self.alpha, self.form, self.gamma)
+        return read_parameters(self.weight_parameters).get(weight, NoParameters())

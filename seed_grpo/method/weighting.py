@@ -1,7 +1,7 @@
-"""The weight f of a prompt: how far its advantages are scaled down for its semantic entropy (paper, Eq. 6).
+"""The weight f of a prompt: how far its advantages are scaled for its semantic entropy (paper, Eq. 6).
 
-With x = α · SE / SE_max, a form f maps x in [0, 1] to a weight in [0, 1], with f(0) = 1. A new form is one function
-and one line in `FORMS`.
+With x = α · SE / SE_max, a form f maps x in [0, 1] to a weight, with f(0) = 1: in [0, 1] for the paper's forms, which
+scale uncertain prompts down; from 1 upwards for those that rise. A new form is one function and one line in `FORMS`.
 """
 
 from __future__ import annotations
@@ -38,16 +38,28 @@ def reciprocal(x: Floats) -> Floats:
     return 1.0 / (1.0 + x)
 
 
+def linear_up(x: Floats) -> Floats:
+    """1 + x: the opposite of the paper's, uncertain prompts count for more."""
+    return 1.0 + x
+
+
+def exponential_up(x: Floats) -> Floats:
+    """e^x."""
+    return np.exp(x)
+
+
 class Form(NamedTuple):
     """A form of f.
 
     Attributes:
         f: from x, an array of any shape, to weights of the same shape.
         parameters: the settings that f takes besides x, by name; they are passed as keywords.
+        rises: whether uncertain prompts count for more.
     """
 
     f: Callable[..., Floats]
     parameters: tuple[str, ...] = ()
+    rises: bool = False
 
 
 FORMS = {
@@ -55,15 +67,17 @@ FORMS = {
     "exponential": Form(exponential),
     "focal": Form(focal, ("gamma",)),
     "reciprocal": Form(reciprocal),
+    "linear_up": Form(linear_up, rises=True),
+    "exponential_up": Form(exponential_up, rises=True),
 }
 
 
 def check_weighting(alpha: float, form: str, gamma: float) -> None:
     """Raise a `UsageError` that names the setting, if one of the three cannot be used."""
     lookup(FORMS, form, "form")
-    if not _is_number(alpha) or not 0.0 <= alpha <= 1.0:
+    if not is_number(alpha) or not 0.0 <= alpha <= 1.0:
         raise UsageError(f"alpha is {alpha!r}.", "give a number from 0 to 1; the paper's is 0.02.")
-    if not _is_number(gamma) or gamma < 0.0:
+    if not is_number(gamma) or gamma < 0.0:
         raise UsageError(f"gamma is {gamma!r}.", "give a number of at least 0; the default is 2.")
 
 
@@ -93,8 +107,9 @@ def uncertainty_weight(
         gamma: the exponent of `focal`.
 
     Returns:
-        The weight in [0, 1]; a float for numbers, an array for arrays. An entropy above its maximum (possible with
-        `monte_carlo` over `likelihood` masses) counts as the maximum; `exceeds_maximum` tells where.
+        The weight, in [0, 1] but for the forms that rise; a float for numbers, an array for arrays. An entropy above
+        its maximum (possible with `monte_carlo` over `likelihood` masses, and with `chao_shen`) counts as the maximum;
+        `exceeds_maximum` tells where.
 
     Raises:
         UsageError: alpha, form or gamma out of range. SeedGrpoError: an entropy that is negative or not a number.
@@ -120,7 +135,8 @@ def exceeds_maximum(entropy_P: Floats, max_entropy_P: Floats) -> Bools:
     return entropy_P > max_entropy_P * (1 + 1e-9) + 1e-12
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number."""
     return (
         isinstance(value, (int, float, np.floating, np.integer))
         and not isinstance(value, bool)

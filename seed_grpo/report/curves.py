@@ -83,8 +83,10 @@ def _weight(axis: Axes, records: list[dict[str, Any]], prompts: list[dict[str, A
     for key, color, label in (("weight", BLUE, "all prompts"), ("weight_mixed", ORANGE, "mixed prompts")):
         step, weight = series(records, f"seed_grpo/{key}")
         axis.plot(step, smooth(weight), color=color, label=label)
+    if any(prompt["weight"] > 1.0 for prompt in prompts):
+        axis.axhline(1.0, color="0.6", linewidth=0.8, linestyle=":", label="1: as in Dr.GRPO")
     axis.ticklabel_format(axis="y", useOffset=False)
-    axis.set_title("Weight f of a prompt's advantages")
+    axis.set_title("Weight of a prompt's advantages")
     axis.legend()
 
 

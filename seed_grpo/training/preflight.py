@@ -60,6 +60,15 @@ def check_method(config: DictConfig) -> None:
             f"trainer.v1.trainer_mode is {mode}.",
             f"choose one of {', '.join(TRAINER_MODES)}.",
         )
+    if (
+        "inverse_std" in config.seed_grpo.weights
+        and config.algorithm.norm_adv_by_std_in_grpo
+        and estimator == ESTIMATOR
+    ):
+        raise UsageError(
+            "The weight inverse_std and algorithm.norm_adv_by_std_in_grpo=true both divide by the standard deviation.",
+            "set algorithm.norm_adv_by_std_in_grpo=false.",
+        )
     check_group_size(config)
 
 

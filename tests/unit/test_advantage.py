@@ -75,7 +75,7 @@ def test_agreed_groups_have_no_advantage_whatever_their_entropy() -> None:
 
 def test_a_clipped_ratio_is_reported() -> None:
     settings = MethodSettings(mass="likelihood", alpha=1.0)
-    weights = prompt_weights(Groups.of(["q", "q"]), [0, 1], settings, log_probs=[-1.0, -500.0])
+    weights = prompt_weights([1.0, 0.0], Groups.of(["q", "q"]), [0, 1], settings, log_probs=[-1.0, -500.0])
     assert weights.clipped_P.tolist() == [True]
     assert weights.weight_P.tolist() == [0.0]
 

@@ -19,6 +19,9 @@ TOKEN_LOG_PROBS = [[-0.1 * (j + 1) - 0.05 * k for k in range(3 + j % 3)] for j i
 MEAN_LOG_PROBS_G = [float(np.mean(tokens)) for tokens in TOKEN_LOG_PROBS]
 SUM_LOG_PROBS_G = [float(np.sum(tokens)) for tokens in TOKEN_LOG_PROBS]
 
+BOUNDED = [name for name in ESTIMATORS if name != "chao_shen"]
+"""With counts, these are at most log G."""
+
 groups = st.lists(st.integers(0, 5), min_size=1, max_size=20)
 log_probs = st.floats(-2000, 0, allow_nan=False)
 
@@ -67,12 +70,12 @@ def test_one_response_and_one_cluster_are_certain(estimator: str, mass: str) -> 
         assert math.copysign(1.0, got) == 1.0
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", BOUNDED)
 def test_all_different_is_the_maximum(estimator: str) -> None:
     assert semantic_entropy(range(8), estimator=estimator) == pytest.approx(math.log(8))
 
 
-@given(ids=groups, estimator=st.sampled_from(list(ESTIMATORS)))
+@given(ids=groups, estimator=st.sampled_from(BOUNDED))
 def test_counts_stay_within_zero_and_log_g(ids: list[int], estimator: str) -> None:
     assert 0.0 <= semantic_entropy(ids, estimator=estimator) <= math.log(len(ids)) + 1e-12
 
@@ -145,3 +148,65 @@ def test_what_cannot_be_measured_is_an_error(arguments: dict, words: str) -> Non
 
 def test_huge_cluster_numbers_cost_nothing() -> None:
     assert semantic_entropy([2**62, 2**62, 5]) == pytest.approx(semantic_entropy([0, 0, 1]))
+
+
+# ---- answers that were not seen -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        # C = 1: nothing was seen once. 2 · ½ ln 2 / (1 − ½⁸).
+        ((4, 4), math.log(2) / (1 - 0.5**8)),
+        # C = 7/8: p̃ = 49/64 and 7/64.
+        (
+            (7, 1),
+            -49 / 64 * math.log(49 / 64) / (1 - (15 / 64) ** 8) - 7 / 64 * math.log(7 / 64) / (1 - (57 / 64) ** 8),
+        ),
+        # All seen once counts as all but one: C = 1/8, p̃ = 1/64.
+        ((1,) * 8, 8 / 64 * math.log(64) / (1 - (63 / 64) ** 8)),
+        ((8,), 0.0),
+        ((1,), 0.0),
+    ],
+)
+def test_chao_shen_by_hand(split: tuple[int, ...], expected: float) -> None:
+    ids = [cluster for cluster, size in enumerate(split) for _ in range(size)]
+    assert semantic_entropy(ids, estimator="chao_shen") == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [((4, 4), 2.0), ((7, 1), 2 / (7 / 8)), ((1,) * 8, 64.0), ((6, 1, 1), 3 / (6 / 8)), ((3,), 1.0)],
+)
+def test_the_number_of_clusters_expected(split: tuple[int, ...], expected: float) -> None:
+    """K / C, with the coverage C of Good and Turing."""
+    ids = [cluster for cluster, size in enumerate(split) for _ in range(size)]
+    assert group_entropy(["q"] * len(ids), ids).expected_clusters_P[0] == pytest.approx(expected)
+
+
+def distributions() -> dict[str, np.ndarray]:
+    """Of the answers of a prompt: the kinds that docs/method.md lists."""
+    return {
+        "two alike": np.full(2, 1 / 2),
+        "eight alike": np.full(8, 1 / 8),
+        "one of 70 %, nine of the rest": np.array([0.7, *[0.3 / 9] * 9]),
+        "1/k over 32": (weights := 1 / np.arange(1, 33)) / weights.sum(),
+    }
+
+
+def bias(estimator: str, masses: np.ndarray, size: int, groups: int = 4000) -> float:
+    """The mean error of an estimator over groups of a size, in nats, against the entropy of the distribution."""
+    ids = np.random.default_rng(0).choice(len(masses), size=(groups, size), p=masses)
+    found = group_entropy(np.repeat(np.arange(groups), size), ids.ravel(), estimator=estimator).entropy_P
+    return float(found.mean() + (masses * np.log(masses)).sum())
+
+
+def test_the_plug_in_is_too_low_in_small_groups_and_chao_shen_less_so() -> None:
+    for name, masses in distributions().items():
+        plug_in = [bias("rao_blackwell", masses, size) for size in (4, 8, 16, 64)]
+        corrected = [bias("chao_shen", masses, size) for size in (4, 8, 16, 64)]
+        assert plug_in == sorted(plug_in), name
+        assert max(plug_in) < 0, name
+        if name != "two alike":  # few answers are soon all seen
+            assert all(abs(after) < abs(before) for before, after in zip(plug_in[1:], corrected[1:], strict=True)), name
+        assert abs(corrected[-1]) < 0.08, name

@@ -14,11 +14,20 @@ from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.method.weighting import FORMS, exceeds_maximum
 
 unit = st.floats(0, 1, allow_nan=False)
+FALLING = [name for name, form in FORMS.items() if not form.rises]
+RISING = [name for name, form in FORMS.items() if form.rises]
 
 
 @pytest.mark.parametrize(
     ("form", "expected"),
-    [("linear", 0.75), ("exponential", math.exp(-0.25)), ("focal", 0.75**2), ("reciprocal", 0.8)],
+    [
+        ("linear", 0.75),
+        ("exponential", math.exp(-0.25)),
+        ("focal", 0.75**2),
+        ("reciprocal", 0.8),
+        ("linear_up", 1.25),
+        ("exponential_up", math.exp(0.25)),
+    ],
 )
 def test_formulas(form: str, expected: float) -> None:
     assert uncertainty_weight(1.0, 2.0, alpha=0.5, form=form) == pytest.approx(expected, abs=1e-15)
@@ -28,16 +37,23 @@ def test_focal_takes_its_exponent() -> None:
     assert uncertainty_weight(1.0, 1.0, alpha=0.5, form="focal", gamma=3.0) == pytest.approx(0.125)
 
 
-@given(ratio=unit, alpha=unit, form=st.sampled_from(list(FORMS)), gamma=st.floats(0, 10))
+@given(ratio=unit, alpha=unit, form=st.sampled_from(FALLING), gamma=st.floats(0, 10))
 def test_weights_lie_between_zero_and_one(ratio: float, alpha: float, form: str, gamma: float) -> None:
     weight = uncertainty_weight(ratio * math.log(8), math.log(8), alpha=alpha, form=form, gamma=gamma)
     assert 0.0 <= weight <= 1.0
 
 
-@given(low=unit, high=unit, alpha=unit, form=st.sampled_from(list(FORMS)))
+@given(low=unit, high=unit, alpha=unit, form=st.sampled_from(FALLING))
 def test_more_uncertainty_never_weighs_more(low: float, high: float, alpha: float, form: str) -> None:
     low, high = sorted((low, high))
     assert uncertainty_weight(low, 1.0, alpha=alpha, form=form) >= uncertainty_weight(high, 1.0, alpha=alpha, form=form)
+
+
+@given(low=unit, high=unit, alpha=unit, form=st.sampled_from(RISING))
+def test_the_forms_that_rise_never_weigh_less(low: float, high: float, alpha: float, form: str) -> None:
+    low, high = sorted((low, high))
+    lower, higher = (uncertainty_weight(entropy, 1.0, alpha=alpha, form=form) for entropy in (low, high))
+    assert 1.0 <= lower <= higher <= math.e
 
 
 @given(entropy=st.floats(0, 10), form=st.sampled_from(list(FORMS)))

@@ -117,6 +117,18 @@ def test_each_row_is_verls_own_times_the_weight_of_its_prompt(std: bool) -> None
             torch.testing.assert_close(ours[row], plain[row] * weight)
 
 
+def test_divided_by_the_standard_deviation_they_are_verls_grpo() -> None:
+    """The weight inverse_std on plain advantages, against verl's own division. Groups of one are verl's own affair."""
+    for seed in range(40):
+        batch = Batch(seed)
+        measured = batch.measured(weights=["inverse_std"])
+        with batch_weights(BatchWeights(batch.keys, weight_of_rows(batch.keys, measured))):
+            ours = batch.advantages("seed_grpo", False)
+        alone = {uid for uid, size in zip(measured.groups.ids, measured.groups.size_P, strict=True) if size == 1}
+        rows = [row for row, key in enumerate(batch.keys) if uid_of(key) not in alone and not key.startswith("pad")]
+        torch.testing.assert_close(ours[rows], batch.advantages("grpo", True)[rows], rtol=1e-6, atol=1e-6)
+
+
 def test_padding_and_early_outputs_are_not_measured() -> None:
     keys = ["p_0_0", "p_0_1", "p_1_0", "padx_0_0"]
     tags: list[dict[str, Any]] = [{}, {}, {}, {"is_padding": True}]

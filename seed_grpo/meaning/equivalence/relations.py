@@ -314,7 +314,8 @@ def _has_letters(key: Key) -> bool:
 
 
 def _rounds(exact: Key, rounded: Key) -> bool:
-    """Whether a number rounds to another: it differs by at most a unit in the last of the other's places."""
+    """Whether a number rounds to another, or is cut off to it: it differs by less than a unit in the other's last place.
+    99 ≈ 100 would be two answers."""
     try:
         a, b = _approximately(exact), _approximately(rounded)
     except (ValueError, ZeroDivisionError):
@@ -324,7 +325,7 @@ def _rounds(exact: Key, rounded: Key) -> bool:
     places = 0
     while places < 30 and (b * 10**places).denominator != 1:
         places += 1
-    return abs(a - b) <= Fraction(1, 10**places) and abs(a - b) * 20 <= max(abs(a), abs(b))
+    return abs(a - b) < Fraction(1, 10**places) and abs(a - b) * 20 <= max(abs(a), abs(b))
 
 
 def _approximately(key: Key) -> Fraction | None:
