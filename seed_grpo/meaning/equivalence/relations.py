@@ -314,8 +314,8 @@ def _has_letters(key: Key) -> bool:
 
 
 def _rounds(exact: Key, rounded: Key) -> bool:
-    """Whether a number rounds to another, or is cut off to it: it differs by less than a unit in the other's last place.
-    99 ≈ 100 would be two answers."""
+    """Whether a number rounds to another, or is cut off to it: they differ by less than a unit in the other's last
+    place. 99 ≈ 100 would be two answers."""
     try:
         a, b = _approximately(exact), _approximately(rounded)
     except (ValueError, ZeroDivisionError):
