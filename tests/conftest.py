@@ -23,13 +23,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Two processes share the tests (see run.sh): one takes what starts Ray or Slurm, the other the rest, by file."""
+    """Three processes share the tests (see run.sh): two take what starts Ray or Slurm, one the rest, file by file. A run
+    of verl waits for its processes about half of the time, so that two at once fit on two cores."""
     if not getattr(config.option, "loadgroup", False):  # set by xdist in its processes
         return
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of(item)))
     # The plan's test compares the times of two runs, one of which is the first shared one: they are to be neighbours.
-    items.sort(key=lambda item: (group_of(item) != RAY, item.path.name != "test_plan.py"))
+    items.sort(key=lambda item: (group_of(item) not in (SHARED_RUNS, OWN_RUNS), item.path.name != "test_plan.py"))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -37,12 +38,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         raise pytest.UsageError("pytest-xdist does not group by marks: install the versions of requirements/dev.txt.")
 
 
-RAY = "ray"
+SHARED_RUNS, OWN_RUNS = "shared-runs", "own-runs"
+"""Two groups of tests that start Ray. Those of the first share the runs of this file's fixtures."""
+WITH_SHARED_RUNS = ("test_plan", "test_driver", "test_export", "test_faults", "test_rollout_paths", "test_training")
 
 
 def group_of(item: pytest.Item) -> str:
     """Tests of one group run in one process, one after the other: those that start Ray, and each file's others."""
-    return RAY if item.get_closest_marker("e2e") else item.path.stem
+    if not item.get_closest_marker("e2e"):
+        return item.path.stem
+    return SHARED_RUNS if item.path.stem in WITH_SHARED_RUNS else OWN_RUNS
 
 
 @pytest.fixture(autouse=True)

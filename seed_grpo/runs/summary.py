@@ -59,6 +59,8 @@ def summarize(folder: str | Path, config: DictConfig, wall_seconds: float) -> di
     Raises:
         SeedGrpoError: the run recorded no training step, and was not to validate alone.
     """
+    from omegaconf import OmegaConf
+
     records = list(read_lines(Path(folder) / METRICS))
     steps = [record for record in records if "train/accuracy" in record]
     validated = {record["step"]: record["val/accuracy"] for record in records if "val/accuracy" in record}
@@ -74,7 +76,7 @@ def summarize(folder: str | Path, config: DictConfig, wall_seconds: float) -> di
         "seed": config.seed,
         "adv_estimator": config.algorithm.adv_estimator,
         "trainer_mode": config.trainer.v1.trainer_mode,
-        "method": dict(config.seed_grpo),
+        "method": OmegaConf.to_container(config.seed_grpo, resolve=True),
         "group_size": config.actor_rollout_ref.rollout.n,
         "train_accuracy_last": steps[-1]["train/accuracy"] if steps else None,
         "entropy": _mean(steps, "seed_grpo/entropy"),

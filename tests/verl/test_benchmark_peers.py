@@ -103,6 +103,7 @@ def test_bad_usage() -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.benchmark
 def test_all_sides_in_turn(quickstart_base: Path, tmp_path: Path) -> None:
     """TRL takes part where its environment is there; making one takes minutes."""
     sides = ["ours", *(["trl"] if _peers.trl_is_installed() else []), "verl"]
