@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Three processes share the tests (see run.sh): two take what starts Ray or Slurm, one the rest, file by file. A run
-    of verl waits for its processes about half of the time, so that two at once fit on two cores."""
+    """Three processes share the tests (see run.sh): two take what starts Ray or Slurm, one the rest, file by file. A
+    run of verl waits for its processes about half of the time, so that two at once fit on two cores."""
     if not getattr(config.option, "loadgroup", False):  # set by xdist in its processes
         return
     for item in items:

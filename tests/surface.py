@@ -56,7 +56,7 @@ def call(arguments: list[str], output: io.TextIOBase | None) -> dict[str, Any]:
     sys.argv = ["seed-grpo", *arguments]
     status: Any = 0
     try:
-        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(output or sys.stdout):
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(output):
             main()
     except SystemExit as end:
         status = 0 if end.code is None else end.code
@@ -84,9 +84,10 @@ def main(root: Path, out: Path) -> None:
         folder = Path(os.environ["HOME_OF_TILDE"]) if kind == "tilde" else root / name
         given = "~" if kind == "tilde" else str(folder)
         for command, (arguments, expected) in commands(folder, given).items():
-            output = Encoded()
+            output = Encoded() if sys.__stdout__ is not None else None  # None: it is closed
             result = call(arguments, output)
-            results[f"{command}, {kind}"] = {**result, "expected": expected, "stdout": output.text()[-3000:]}
+            shown = output.text()[-3000:] if output else ""
+            results[f"{command}, {kind}"] = {**result, "expected": expected, "stdout": shown}
     out.write_text(json.dumps(results), encoding="utf-8")
 
 

@@ -91,7 +91,19 @@ BETAS = Kind(
     lambda value: len(_each(value)) == 2 and all(number(0, 1).holds(each) and each < 1 for each in _each(value)),
 )
 
+DTYPE = choice("fp32", "float32", "bf16", "bfloat16", "fp16", "float16")
+
+
+def some_of(*values: str) -> Kind:
+    """A list of a few words."""
+    return Kind(
+        f"a list of some of {', '.join(values)}",
+        lambda value: bool(_each(value)) and all(isinstance(each, str) and each in values for each in _each(value)),
+    )
+
+
 _ACTOR, _ROLLOUT, _MODEL = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.model"
+_FSDP = f"{_ACTOR}.fsdp_config"
 KINDS: dict[str, Kind] = {
     "seed": whole(0, 2**32 - 1),
     # Files and names.
@@ -108,7 +120,37 @@ KINDS: dict[str, Kind] = {
     "trainer.resume_mode": choice("auto", "disable", "resume_path"),
     "trainer.device": choice("cpu", "cuda", "npu"),
     "data.truncation": choice("error", "left", "right", "middle"),
+    "quickstart_dir": TEXT,
+    f"{_ROLLOUT}.name": TEXT,
+    f"{_ROLLOUT}.load_format": TEXT,
+    f"{_ROLLOUT}.agent.agent_loop_manager_class": TEXT.or_null(),
+    f"{_MODEL}.custom_chat_template": TEXT.or_null(),
+    f"{_MODEL}.override_config.attn_implementation": TEXT,
+    f"{_MODEL}.fused_kernel_options.impl_backend": choice("torch", "triton"),
+    "trainer.v1.trainer_mode": TEXT,
+    "transfer_queue.backend.storage_backend": TEXT,
+    "reward.reward_manager.name": TEXT,
+    "algorithm.filter_groups.metric": TEXT.or_null(),
+    f"{_ACTOR}.strategy": TEXT,
+    f"{_ACTOR}.policy_loss.loss_mode": TEXT,
+    f"{_ACTOR}.loss_agg_mode": choice(
+        "token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm"
+    ),
+    f"{_ACTOR}.optim.lr_scheduler_type": choice("constant", "cosine"),
+    f"{_ACTOR}.checkpoint.save_contents": some_of("model", "optimizer", "extra", "hf_model"),
+    f"{_ACTOR}.checkpoint.load_contents": some_of("model", "optimizer", "extra", "hf_model"),
+    f"{_FSDP}.dtype": DTYPE,
+    f"{_FSDP}.model_dtype": DTYPE,
+    f"{_FSDP}.mixed_precision.param_dtype": DTYPE,
+    f"{_FSDP}.mixed_precision.reduce_dtype": DTYPE,
+    f"{_FSDP}.mixed_precision.buffer_dtype": DTYPE,
+    f"{_ROLLOUT}.dtype": DTYPE,
     # How much.
+    "data.seed": whole(0, 2**32 - 1).or_null(),
+    f"{_ACTOR}.data_loader_seed": whole(0, 2**32 - 1).or_null(),
+    f"{_ROLLOUT}.seed": whole(0, 2**32 - 1),
+    f"{_ROLLOUT}.agent.num_workers": whole(1, 1024),
+    "reward.num_workers": whole(0, 1024),
     "data.train_batch_size": whole(1, MOST_TOKENS),
     "data.max_prompt_length": whole(1, MOST_TOKENS),
     "data.max_response_length": whole(1, MOST_TOKENS),
@@ -169,7 +211,10 @@ KINDS: dict[str, Kind] = {
             "algorithm.rollout_correction.bypass_mode", f"{_ACTOR}.use_kl_loss", f"{_ACTOR}.shuffle",
             f"{_ACTOR}.use_dynamic_bsz", f"{_MODEL}.use_remove_padding", f"{_MODEL}.enable_gradient_checkpointing",
             f"{_MODEL}.use_fused_kernels", f"{_ROLLOUT}.calculate_log_probs", f"{_ROLLOUT}.val_kwargs.do_sample",
-            f"{_ROLLOUT}.free_cache_engine",
+            f"{_ROLLOUT}.free_cache_engine", f"{_ROLLOUT}.enforce_eager", f"{_ROLLOUT}.enable_prefix_caching",
+            f"{_ACTOR}.use_torch_compile", f"{_FSDP}.use_torch_compile", f"{_FSDP}.param_offload",
+            f"{_FSDP}.optimizer_offload", "actor_rollout_ref.ref.use_torch_compile", "critic.enable",
+            "ray_kwargs.ray_init.include_dashboard", f"{_ACTOR}.optim.override_optimizer_config.fused",
         ),
         FLAG,
     ),

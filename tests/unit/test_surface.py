@@ -26,6 +26,7 @@ ENVIRONMENTS: dict[str, tuple[dict[str, str | None], str]] = {
     "an ASCII terminal": ({"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "TERM": "dumb"}, ""),
     "no home": ({"HOME": "/proc/no-such-home"}, ""),
     "umask 077": ({}, "umask 077; "),
+    "closed standard output": ({}, "exec >&-; "),
 }
 
 
