@@ -93,7 +93,7 @@ def quickstart_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not folder.exists():
             unfinished = folder.with_suffix(".unfinished")
             build_model(unfinished / "model", seed=1)
-            warm_start(unfinished / "model", seed=1, target=0.3)
+            warm_start(unfinished / "model", seed=1, target=0.3, batch_size=128, learning_rate=3e-3)
             for split in ("train", "test"):
                 write_sums(unfinished / "data" / f"arithmetic_{split}.parquet", split)
             unfinished.rename(folder)

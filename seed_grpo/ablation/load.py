@@ -30,6 +30,7 @@ BASELINES = {
     ("inverse_mean",): "maxrl",
     ("inverse_mad", "difficulty"): "dgpo",
     ("inverse_std", "target_rate"): "mgpo",
+    ("inverse_std", "entropy_band"): "empo",
     ("none",): "dr_grpo",
 }
 """By the weights that make them."""

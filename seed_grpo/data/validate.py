@@ -21,8 +21,12 @@ class ParquetSummary:
     rows: int
 
 
-def validate_parquet(path: str | Path) -> ParquetSummary:
+def validate_parquet(path: str | Path, *, gold: bool = True) -> ParquetSummary:
     """Check a file of verl's data format: it can be read, it has the columns, every row has a prompt and a gold answer.
+
+    Args:
+        path: the file.
+        gold: whether gold answers are needed.
 
     Raises:
         SeedGrpoError: naming the file, and the column or the row, with the remedy.
@@ -39,16 +43,16 @@ def validate_parquet(path: str | Path) -> ParquetSummary:
         table = pq.read_table(file)
     except (pa.ArrowException, OSError) as error:
         raise SeedGrpoError(f"{path} is not a parquet file ({type(error).__name__}).", REMEDY) from error
-    for column in COLUMNS:
+    for column in COLUMNS if gold else COLUMNS[:-1]:
         if column not in table.column_names:
             raise SeedGrpoError(f"{path} has no column {column!r}; it has {', '.join(table.column_names)}.", REMEDY)
     if table.num_rows == 0:
         raise SeedGrpoError(f"{path} has no rows.", REMEDY)
-    rows = zip(table.column("prompt").to_pylist(), table.column("reward_model").to_pylist(), strict=True)
-    for row, (prompt, reward_model) in enumerate(rows):
+    golds = table.column("reward_model").to_pylist() if gold else [None] * table.num_rows
+    for row, (prompt, reward_model) in enumerate(zip(table.column("prompt").to_pylist(), golds, strict=True)):
         if not _is_prompt(prompt):
             raise SeedGrpoError(f"{path}, row {row}: prompt is not a list of messages with role and content.", REMEDY)
-        if not _has_gold(reward_model):
+        if gold and not _has_gold(reward_model):
             raise SeedGrpoError(f"{path}, row {row}: reward_model.ground_truth holds no gold answer.", REMEDY)
     return ParquetSummary(str(path), table.num_rows)
 

@@ -60,7 +60,8 @@ class _Box:
 
 def find_box(text: str) -> Found | None:
     """The last box that holds something; None if there is none, a `Found` without content if that box is cut off."""
-    start = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    start = text.rfind("\\boxed")
+    start = max(start, text.rfind("\\fbox", max(start, 0)))
     if start < 0:
         return None
     # Nearly always the last box is whole and holds something; only otherwise is the text read from the front.
@@ -80,11 +81,15 @@ def last_box(text: str) -> str | None:
 
 def holds_something(content: str) -> bool:
     """Whether there is more to it than white space, delimiters, an ellipsis and empty commands."""
-    return _NOTHING.fullmatch(content) is None
+    return content[:1].isalnum() or _NOTHING.fullmatch(content) is None
 
 
 def _balanced(text: str, opening: int) -> str | None:
     """What stands between the brace at `opening` and its partner; an escaped brace is a character like any other."""
+    first = text.find("}", opening)
+    plain = text[opening + 1 : first]
+    if first >= 0 and "{" not in plain and "\\" not in plain:
+        return plain
     depth = 0
     for match in _BRACE_OR_ESCAPE.finditer(text, opening):
         if match.group() == "{":

@@ -25,13 +25,14 @@ class Verdict:
 
 
 def score_response(
-    response: str, gold: str | float | Sequence[str], *, truncated: bool, template: str, level: str
+    response: str, gold: str | float | Sequence[str] | None, *, truncated: bool, template: str, level: str
 ) -> Verdict:
     """Extract and grade the answer of one response.
 
     A response that was cut off gets reward 0 (Dr.GRPO's rule) and counts as one without an answer: a box in its
     unfinished text is not its final answer, and a rewarded and an unrewarded response must never share a cluster.
+    Without a gold answer the reward is 0.
     """
     answer = None if truncated else extract_answer(response, template=template)
-    correct = answer is not None and grade_answer(answer, gold, level=level)
+    correct = answer is not None and gold is not None and grade_answer(answer, gold, level=level)
     return Verdict(answer=answer, reward=float(correct), truncated=truncated)

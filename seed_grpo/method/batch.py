@@ -65,6 +65,34 @@ class MeasuredBatch:
             metrics["seed_grpo/entropy_accuracy_correlation"] = float(np.corrcoef(entropy.entropy_P, accuracy_P)[0, 1])
         return metrics
 
+    def label_metrics(self, true_rewards_N: Sequence[float | None]) -> dict[str, float]:
+        """How good the labels are that the groups gave themselves, where the rewards are those labels.
+
+        Args:
+            true_rewards_N: the rewards by the gold answers; None for a response to a problem without one.
+
+        Returns:
+            The mean self-made reward; the share of the group in its largest cluster; where all problems have gold
+            answers, the accuracy of the responses (also as `train/accuracy`) and that of the labels: the share of
+            prompts whose best rewarded responses are right.
+        """
+        entropy = self.weights.entropy
+        found = {
+            "seed_grpo/labels/reward": float(self.rewards_N.mean()),
+            "seed_grpo/labels/largest_cluster_share": float(entropy.largest_share_P.mean()),
+        }
+        if None in true_rewards_N:
+            return found
+        true_N = np.asarray(true_rewards_N, dtype=np.float64)
+        best_P = np.full(len(self.groups.ids), -np.inf)
+        np.maximum.at(best_P, self.groups.prompt_N, self.rewards_N)
+        labelled_N = (self.rewards_N == best_P[self.groups.prompt_N]) & (self.rewards_N > 0)
+        right_P = np.bincount(self.groups.prompt_N[labelled_N], true_N[labelled_N], minlength=len(best_P))
+        count_P = np.bincount(self.groups.prompt_N[labelled_N], minlength=len(best_P))
+        found["train/accuracy"] = found["seed_grpo/labels/true_accuracy"] = float(true_N.mean())
+        found["seed_grpo/labels/label_accuracy"] = float((right_P / np.maximum(count_P, 1)).mean())
+        return found
+
     def records(self) -> list[dict[str, Any]]:
         """One record per prompt, for `prompts.jsonl`."""
         entropy = self.weights.entropy

@@ -121,6 +121,7 @@ class GroupEntropy:
         max_entropy_P: log of `counted_P`, nats (0 for a prompt none of whose responses counted).
         expected_clusters_P: K / C, the clusters that the answer distribution has, seen or not, as far as the coverage
             of the observed ones tells (Good–Turing).
+        largest_share_P: the share of the counted responses in the largest cluster; 0 where none counted.
     """
 
     counted_P: Ints
@@ -128,6 +129,7 @@ class GroupEntropy:
     entropy_P: Floats
     max_entropy_P: Floats
     expected_clusters_P: Floats
+    largest_share_P: Floats
 
 
 def group_entropy(
@@ -166,8 +168,15 @@ def group_entropy(
     # Rounding must not leave a minus sign on a zero; one cluster is certainty by definition.
     clusters_P = np.bincount(clusters.prompt_C, minlength=prompts)
     entropy_P = np.where(clusters_P <= 1, 0.0, np.maximum(estimate(log_mass_C, clusters), 0.0))
+    largest_P = np.zeros(prompts)
+    np.maximum.at(largest_P, clusters.prompt_C, clusters.size_C / np.maximum(counted_P, 1)[clusters.prompt_C])
     return GroupEntropy(
-        counted_P, clusters_P, entropy_P, np.log(np.maximum(counted_P, 1)), clusters_P / clusters.coverage_P()
+        counted_P,
+        clusters_P,
+        entropy_P,
+        np.log(np.maximum(counted_P, 1)),
+        clusters_P / clusters.coverage_P(),
+        largest_P,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from seed_grpo.errors import UsageError
 from seed_grpo.method.entropy import ESTIMATORS, MASSES, lookup
+from seed_grpo.method.labels import GOLD, LABELS
 from seed_grpo.method.weights import NoParameters, Uncertainty, check_names, default_parameters, read_parameters
 
 
@@ -23,6 +24,10 @@ class MethodSettings:
         gamma: exponent of the form `focal`.
         estimator: semantic entropy from cluster masses (`seed_grpo.method.entropy.ESTIMATORS`; Eq. 4 and 5).
         mass: cluster mass (`seed_grpo.method.entropy.MASSES`).
+        labels: what a response is rewarded for: `gold`, the gold answer, or a label that the group gives itself
+            (`seed_grpo.method.labels.LABELS`).
+        votes: with the label `majority`, how many responses vote; those that are trained on are among them. None: those
+            alone.
         length_normalize: with `likelihood`, a response counts by its mean token log-probability, else by the sum.
     """
 
@@ -33,6 +38,8 @@ class MethodSettings:
     gamma: float = 2.0
     estimator: str = "monte_carlo"
     mass: str = "count"
+    labels: str = GOLD
+    votes: int | None = None
     length_normalize: bool = True
 
     def __post_init__(self) -> None:
@@ -49,6 +56,14 @@ class MethodSettings:
         self.parameters_of("uncertainty")
         lookup(ESTIMATORS, self.estimator, "estimator")
         lookup(MASSES, self.mass, "mass")
+        if self.labels != GOLD:
+            lookup({GOLD: None, **LABELS}, self.labels, "label")
+        if self.votes is not None and (
+            not isinstance(self.votes, int) or isinstance(self.votes, bool) or self.votes < 2
+        ):
+            raise UsageError(f"votes is {self.votes!r}.", "give a whole number of at least 2, or null.")
+        if self.votes is not None and self.labels != "majority":
+            raise UsageError(f"votes is {self.votes}, and labels is {self.labels}.", "votes go with labels=majority.")
         if not isinstance(self.length_normalize, bool):
             raise UsageError(f"length_normalize is {self.length_normalize!r}.", "give true or false.")
 

@@ -66,6 +66,20 @@ class TargetRate:
             raise UsageError(f"strength is {self.strength!r}.", "give a number of at least 0, such as 1.")
 
 
+@dataclass(frozen=True)
+class EntropyBand:
+    """low, high: the entropies, as shares of log G, between which a prompt takes part."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not is_number(self.low) or not is_number(self.high) or not 0.0 <= self.low < self.high <= 1.0:
+            raise UsageError(
+                f"low is {self.low!r} and high {self.high!r}.", "give two shares of log G, 0 <= low < high <= 1."
+            )
+
+
 def _check_above_zero(name: str, value: Any) -> None:
     if not is_number(value) or value <= 0.0:
         raise UsageError(f"{name} is {value!r}.", "give a number above 0.")
@@ -136,6 +150,15 @@ def learnability(prompts: PromptStatistics, _: NoParameters) -> Floats:
     return 4.0 * rate_P * (1.0 - rate_P)
 
 
+def entropy_band(prompts: PromptStatistics, chosen: EntropyBand) -> Floats:
+    """1 where low ≤ SE / log G ≤ high, else 0: EMPO's filter (2504.05812)."""
+    entropy = prompts.entropy
+    share_P = np.divide(
+        entropy.entropy_P, entropy.max_entropy_P, out=np.zeros_like(entropy.entropy_P), where=entropy.max_entropy_P > 0
+    )
+    return ((share_P >= chosen.low - 1e-9) & (share_P <= chosen.high + 1e-9)).astype(np.float64)
+
+
 def _rates(name: str, prompts: PromptStatistics) -> Floats:
     """The mean rewards as success rates."""
     outside_N = (prompts.rewards_N < 0.0) | (prompts.rewards_N > 1.0)
@@ -178,6 +201,7 @@ WEIGHTS = {
     "difficulty": PromptWeight(difficulty, Difficulty, exceeds_one=True),
     "target_rate": PromptWeight(target_rate, TargetRate),
     "learnability": PromptWeight(learnability),
+    "entropy_band": PromptWeight(entropy_band, EntropyBand),
 }
 
 

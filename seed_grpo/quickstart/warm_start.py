@@ -29,7 +29,14 @@ BATCH_SIZE = 256
 LEARNING_RATE = 2e-3
 
 
-def warm_start(folder: str | Path, seed: int = 0, target: float = TARGET) -> float:
+def warm_start(
+    folder: str | Path,
+    seed: int = 0,
+    target: float = TARGET,
+    *,
+    batch_size: int = BATCH_SIZE,
+    learning_rate: float = LEARNING_RATE,
+) -> float:
     """Train the model in `folder` on the warm-start sums, in place, until it answers like the teacher.
 
     Returns:
@@ -48,7 +55,7 @@ def warm_start(folder: str | Path, seed: int = 0, target: float = TARGET) -> flo
     with tempfile.TemporaryDirectory() as scratch:
         Trainer(
             model=model,
-            args=_training_arguments(scratch, seed),
+            args=_training_arguments(scratch, seed, batch_size, learning_rate),
             train_dataset=_lessons(tokenizer, seed),
             data_collator=partial(_collate, pad=tokenizer.pad_token_id),
             callbacks=[_stop_at(target, progress)],
@@ -109,14 +116,14 @@ def _stop_at(target: float, progress: _Progress) -> TrainerCallback:
     return StopAtTarget()
 
 
-def _training_arguments(scratch: str, seed: int) -> TrainingArguments:
+def _training_arguments(scratch: str, seed: int, batch_size: int, learning_rate: float) -> TrainingArguments:
     from transformers import TrainingArguments
 
     return TrainingArguments(
         output_dir=scratch,
         max_steps=MAX_STEPS,
-        per_device_train_batch_size=BATCH_SIZE,
-        learning_rate=LEARNING_RATE,
+        per_device_train_batch_size=batch_size,
+        learning_rate=learning_rate,
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=20,
         adam_beta2=0.98,

@@ -83,6 +83,7 @@ def summarize(folder: str | Path, config: DictConfig, wall_seconds: float) -> di
         "entropy_mixed": _mean(steps, "seed_grpo/entropy_mixed"),
         "weight": _mean(steps, "seed_grpo/weight"),
         "weight_mixed": _mean(steps, "seed_grpo/weight_mixed"),
+        "prompts_cut": int(sum(step.get("seed_grpo/prompts_cut", 0) for step in steps)) or None,
         "mixed_share": _mean(steps, "seed_grpo/mixed_share"),
         "step_seconds_median": _median(steps, "timing_s/step"),
         "samples_per_second": _median(steps, "perf/samples_per_second"),
@@ -112,11 +113,12 @@ def summary_table(summary: dict[str, Any]) -> Table:
         ("weight, all prompts", "weight", "{:.4f}"),
         ("weight, mixed prompts", "weight_mixed", "{:.4f}"),
         ("mixed prompts (right and wrong answers)", "mixed_share", "{:.0%}"),
+        ("prompts cut to data.max_prompt_length", "prompts_cut", "{}"),
         ("time per step, median", "step_seconds_median", "{:.2f} s"),
         ("samples per second, median", "samples_per_second", "{:.0f}"),
         ("wall time", "wall_seconds", "{:.0f} s"),
     ):
-        if summary[key] is not None:
+        if summary.get(key) is not None:
             table.add_row(label, form.format(summary[key]))
     if steps:
         table.caption = f"means and medians over steps 1 to {steps}; wall time of this start"

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,16 +141,17 @@ def _cpus(config: DictConfig) -> list[Finding]:
 
 
 def _model_and_data(config: DictConfig) -> list[Finding]:
-    from seed_grpo.data import validate_parquet
     from seed_grpo.training.model import check_model
-    from seed_grpo.training.preflight import data_files
+    from seed_grpo.training.preflight import check_file, data_files
 
     findings = []
     model = config.actor_rollout_ref.model.path
     files = data_files(config, "train_files") + data_files(config, "val_files")
     if config.get("quickstart_dir") and not Path(config.quickstart_dir).exists():
         return [Finding("model and data", "made by `seed-grpo quickstart`", True)]
-    for name, path, check in [("model", model, check_model), *[("data", path, validate_parquet) for path in files]]:
+    checks: list[tuple[str, str, Callable[[str], None]]] = [("model", model, check_model)]
+    checks += [("data", path, partial(check_file, config)) for path in files]
+    for name, path, check in checks:
         try:
             check(path)
             findings.append(Finding(name, str(path), True))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from seed_grpo.data import check_plain_path, validate_parquet
 from seed_grpo.engines.vllm import check_engine
 from seed_grpo.errors import UsageError
+from seed_grpo.method.labels import GOLD
 from seed_grpo.training.model import check_lengths, check_model
 from seed_grpo.training.output import check_output
 from seed_grpo.training.prompts import check_prompts
 from seed_grpo.training.steps import possible_steps
 from seed_grpo.verl_plugin.checks import check_group_size
-from seed_grpo.verl_plugin.names import COLUMN_STORAGE, ESTIMATOR, TRAINER_MODES
+from seed_grpo.verl_plugin.names import COLUMN_STORAGE, ESTIMATOR, GROUP_ROLLOUT, TRAINER_MODES
 from seed_grpo.verl_plugin.runtime import RuntimeSettings
 
 if TYPE_CHECKING:
@@ -36,13 +37,19 @@ def check_run(config: DictConfig) -> None:
     check_engine(config)
     files = data_files(config, "train_files") + data_files(config, "val_files")
     for path in files:
-        validate_parquet(path)
+        check_file(config, path)
         check_plain_path(path)
     check_prompts(config, files)
     check_batch(config)
     check_validation(config)
     check_cpus(config)
     check_output(config)
+
+
+def check_file(config: DictConfig, path: str) -> None:
+    """Check a data file; gold answers are needed unless a run that labels itself is trained on it."""
+    gold = path in data_files(config, "val_files") or config.seed_grpo.labels == GOLD
+    validate_parquet(path, gold=gold)
 
 
 def data_files(config: DictConfig, name: str) -> list[str]:
@@ -70,6 +77,24 @@ def check_method(config: DictConfig) -> None:
             "set algorithm.norm_adv_by_std_in_grpo=false.",
         )
     check_group_size(config)
+    check_labels(config)
+
+
+def check_labels(config: DictConfig) -> None:
+    """Check that labels of the group's own have a rollout that sees whole groups, and votes enough."""
+    method, rollout = config.seed_grpo, config.actor_rollout_ref.rollout
+    if method.labels == GOLD:
+        return
+    if rollout.agent.agent_loop_manager_class != GROUP_ROLLOUT:
+        raise UsageError(
+            f"seed_grpo.labels={method.labels} needs the rollout that sees whole groups.",
+            f"set actor_rollout_ref.rollout.agent.agent_loop_manager_class={GROUP_ROLLOUT}.",
+        )
+    if method.votes is not None and method.votes < rollout.n:
+        raise UsageError(
+            f"seed_grpo.votes={method.votes} is less than actor_rollout_ref.rollout.n={rollout.n}.",
+            "raise seed_grpo.votes, or leave it null.",
+        )
 
 
 def check_batch(config: DictConfig) -> None:

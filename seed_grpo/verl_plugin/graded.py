@@ -22,10 +22,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Graded:
-    """A stored response and its reward."""
+    """A stored response and its reward; where that is a label of the group's own, also the reward by the gold answer,
+    if there is one."""
 
     sample: Sample
     reward: float
+    true_reward: float | None = None
 
 
 @dataclass(frozen=True)

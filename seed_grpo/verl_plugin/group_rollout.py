@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Coroutine, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_all
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -31,11 +31,13 @@ from verl.workers.config import HFModelConfig
 from seed_grpo.engines.prompts import prompt_ids as render
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.meaning.protocol import Sample
+from seed_grpo.settings import Settings
 from seed_grpo.verl_plugin.batch_servers import find_servers, shares_of
 from seed_grpo.verl_plugin.batches import problem_of
 from seed_grpo.verl_plugin.failures import RolloutFailures
 from seed_grpo.verl_plugin.graded import Graded
 from seed_grpo.verl_plugin.names import REWARD_MANAGER, VLLM_ROLLOUT
+from seed_grpo.verl_plugin.own_labels import OwnLabels, gold_or_none
 from seed_grpo.verl_plugin.request_seeds import request_seed
 from seed_grpo.verl_plugin.reward import SeedGrpoRewardManager, gold_answer, reward_info
 from seed_grpo.verl_plugin.trajectories import Response, as_tensordict, plain, prompt_rows, tag_of, trajectory
@@ -53,6 +55,21 @@ PATIENCE = 2
 
 
 Outcome: TypeAlias = Response | BaseException
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A graded response: its prompt's row, its number within the group, what verl stores and what the method reads."""
+
+    row: dict[str, Any]
+    session: int
+    fields: dict[str, Any]
+    graded: Graded
+
+    @property
+    def key(self) -> str:
+        """Its key in TransferQueue."""
+        return f"{self.row['uid']}_{self.session}_0"
 
 
 class GroupRolloutManager:
@@ -78,6 +95,7 @@ class GroupRolloutManager:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="group-rollout", daemon=True).start()
         self._servers = find_servers(config)
+        self._labels = OwnLabels.of(Settings.from_config(config.get("seed_grpo")))
         self._processor_kwargs = dict(config.data.get("mm_processor_kwargs") or {})
         self.stores_old_log_probs: bool = bypasses_old_log_probs(config)
         self.keep_texts = False
@@ -85,6 +103,7 @@ class GroupRolloutManager:
         self._graded: OrderedDict[str, Graded] = OrderedDict()
         self._graded_lock = threading.Lock()
         self._running: set[Future[None]] = set()
+        self._prompts_cut = 0
         self.failures = RolloutFailures(self._rollout.name)
 
     @classmethod
@@ -104,6 +123,8 @@ class GroupRolloutManager:
             sample = bool(row.pop("__do_sample__", True)) or validate
             alike.setdefault((n, sample), []).append(row)
         for (n, sample), rows in alike.items():
+            if self._labels and not validate:
+                n = max(n, self._labels.votes)
             self._start(self._run(rows, n, self._sampling_params(validate, sample), "val" if validate else "train"))
 
     def take_graded(self, keys: Sequence[str]) -> list[Graded] | None:
@@ -114,6 +135,11 @@ class GroupRolloutManager:
         with self._graded_lock:
             graded = [self._graded.pop(key, None) for key in keys]
         return None if None in graded else graded  # type: ignore[return-value]
+
+    def take_prompts_cut(self) -> int:
+        """How many prompts were longer than `data.max_prompt_length` since the last call."""
+        count, self._prompts_cut = self._prompts_cut, 0
+        return count
 
     def wait(self) -> None:
         """Wait until every group that was started is in TransferQueue, or marked as failed there."""
@@ -216,6 +242,7 @@ class GroupRolloutManager:
             limit = self._rollout.prompt_length
             if len(prompt_ids) > limit:  # as verl's path; data.filter_overlong_prompts avoids it
                 logger.warning("A prompt of %d tokens is cut on the left to %d.", len(prompt_ids), limit)
+                self._prompts_cut += 1
             row["prompt_ids"] = prompt_ids[-limit:]
         return row["prompt_ids"]
 
@@ -238,8 +265,7 @@ class GroupRolloutManager:
         self, rows: list[dict[str, Any]], n: int, outcomes: Sequence[Outcome], partition: str
     ) -> dict[str, BaseException]:
         """Grade the responses and put them at once. Returns the groups that lack one, and why."""
-        keys, fields, tags = [], [], []
-        graded: dict[str, Graded] = {}
+        entries: list[_Entry] = []
         errors: dict[str, BaseException] = {}
         problems = {row["uid"]: problem_of(row) for row in rows}
         for i, outcome in enumerate(outcomes):
@@ -247,27 +273,47 @@ class GroupRolloutManager:
             try:
                 if isinstance(outcome, BaseException):
                     raise outcome
-                stored, found = self._grade(row, session, outcome, problems[row["uid"]])
+                entries.append(
+                    _Entry(row, session, *self._grade(row, session, outcome, problems[row["uid"]], partition))
+                )
             except Exception as error:
                 errors.setdefault(row["uid"], error)
-                continue
-            if partition == "train" and self.stores_old_log_probs and "rollout_log_probs" in stored:
-                stored["old_log_probs"] = stored["rollout_log_probs"]
-            keys.append(f"{row['uid']}_{session}_0")
-            fields.append(stored)
-            tags.append(tag_of(row, stored))
-            graded[keys[-1]] = found
+        lost = len(outcomes) - len(entries)
         if partition == "train":
-            self._remember(graded)
-        if keys:
-            tq.kv_batch_put(keys=keys, partition_id=partition, fields=as_tensordict(fields), tags=tags)
+            if self._labels:
+                entries = self._labelled(self._labels, entries)
+            for entry in entries:
+                if self.stores_old_log_probs and "rollout_log_probs" in entry.fields:
+                    entry.fields["old_log_probs"] = entry.fields["rollout_log_probs"]
+            self._remember({entry.key: entry.graded for entry in entries})
+        if entries:
+            tq.kv_batch_put(
+                keys=[entry.key for entry in entries], partition_id=partition,
+                fields=as_tensordict([entry.fields for entry in entries]),
+                tags=[tag_of(entry.row, entry.fields) for entry in entries],
+            )  # fmt: skip
         if errors:
-            lost, first = len(outcomes) - len(keys), next(iter(errors.values()))
+            first = next(iter(errors.values()))
             logger.error("%d of %d responses failed; the first: %s", lost, len(outcomes), first, exc_info=first)
         return errors
 
+    def _labelled(self, labels: OwnLabels, entries: list[_Entry]) -> list[_Entry]:
+        """The responses with the group's own labels as rewards, without those that only vote."""
+        groups: dict[str, list[_Entry]] = {}
+        for entry in entries:
+            groups.setdefault(entry.row["uid"], []).append(entry)
+        rewards_PG = labels.rewards([[entry.graded.sample for entry in group] for group in groups.values()])
+        trained = []
+        for group, rewards_G in zip(groups.values(), rewards_PG, strict=True):
+            for entry, reward in zip(group, rewards_G, strict=True):
+                if entry.session < self._rollout.n:
+                    entry.fields["rm_scores"][-1] = reward
+                    true = entry.graded.reward if gold_or_none(entry.row) is not None else None
+                    trained.append(replace(entry, graded=Graded(entry.graded.sample, reward, true)))
+        return trained
+
     def _grade(
-        self, row: dict[str, Any], session: int, response: Response, problem: dict[str, Any]
+        self, row: dict[str, Any], session: int, response: Response, problem: dict[str, Any], partition: str
     ) -> tuple[dict[str, Any], Graded]:
         """A response as verl stores it, and as the method reads it."""
         limit = self._rollout.response_length
@@ -278,7 +324,8 @@ class GroupRolloutManager:
             )
         start = time.perf_counter()
         text = self._reward.text(token_ids)
-        verdict = self._reward.verdict(token_ids, text, gold_answer(row))
+        gold = gold_or_none(row) if self._labels and partition == "train" else gold_answer(row)
+        verdict = self._reward.verdict(token_ids, text, gold)
         score_seconds = time.perf_counter() - start
         log_probs = response.log_probs[:limit] if response.log_probs else None
         fields = trajectory(

@@ -58,8 +58,8 @@ class SeedGrpoRewardManager(RewardManagerBase):
         """The text of a response."""
         return self.tokenizer.decode(token_ids, skip_special_tokens=True)
 
-    def verdict(self, token_ids: Sequence[int], text: str, gold: str | Sequence[str]) -> Verdict:
-        """What becomes of a response; its tokens tell whether it was cut off."""
+    def verdict(self, token_ids: Sequence[int], text: str, gold: str | Sequence[str] | None) -> Verdict:
+        """What becomes of a response; its tokens tell whether it was cut off. Without a gold answer its reward is 0."""
         return score_response(
             text,
             gold,

@@ -22,6 +22,7 @@ from verl.utils.skip import SkipManager
 from seed_grpo.errors import UsageError
 from seed_grpo.meaning.registry import make_meaning
 from seed_grpo.measuring import measure_responses
+from seed_grpo.method.labels import GOLD
 from seed_grpo.runs.checkpoints import point_to_newest_whole, seal, step_folder
 from seed_grpo.runs.names import STOP, STOPPED
 from seed_grpo.runs.records import RunRecords
@@ -190,7 +191,11 @@ class SeedGrpoMixin(PPOTrainer):
             log_probs_N=self._log_probs(keys, batch.partition_id),
         )
         metrics.update(measured.metrics())
+        if self.settings.labels != GOLD:
+            metrics.update(measured.label_metrics([response.true_reward for response in graded]))
         metrics.update({f"seed_grpo/clusterer/{name}": n for name, n in self.meaning.take_counts().items()})
+        if self.group_rollout:
+            metrics["seed_grpo/prompts_cut"] = float(self.group_rollout.take_prompts_cut())
         problems = [samples[rows[0]].row for rows in measured.groups.rows_P]
         self.records.write_prompts(
             self.global_steps,

@@ -192,7 +192,7 @@ def test_a_node_that_is_lost_ends_the_job_with_its_name(slurm: Slurm, base: Path
 @pytest.mark.e2e
 @pytest.mark.slow
 def test_a_preempted_job_saves_requeues_and_goes_on(slurm: Slurm, base: Path, tmp_path: Path) -> None:
-    total = 30  # at a few steps a second: the signal is to arrive in the middle
+    total = 12  # at about a step a second: the signal is to arrive in the middle
     before = files_of_ray()
     job = submit(slurm, tmp_path, *run_of(base, tmp_path, total))
     job.wait_for(lambda job: len(steps_of(tmp_path)) >= 1, 300)

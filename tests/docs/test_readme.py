@@ -113,7 +113,8 @@ def test_the_quickstart_script(quickstart_base: Path, tmp_path: Path, monkeypatc
     environment = Path(sys.prefix)
     if not (environment / ".seed-grpo-dev.txt").is_file():
         pytest.skip("these tests do not run in the environment that tests/run.sh makes")
-    out = tmp_path / "runs" / "quickstart"
+    reader = tmp_path / "ünï x (1) {red}=y, it's"  # verl, Ray and the checkpoints take none of it apart
+    out = reader / "runs" / "quickstart"
     shutil.copytree(quickstart_base, out / "seed_1" / "base")
     done = subprocess.run(
         ["bash", str(ROOT / "examples" / "quickstart.sh"), "--out", str(out), "trainer.total_training_steps=1",
@@ -124,8 +125,10 @@ def test_the_quickstart_script(quickstart_base: Path, tmp_path: Path, monkeypatc
     assert done.returncode == 0, done.stdout + done.stderr
     assert "validation accuracy after" in done.stdout
     assert (out / "seed_1" / "run" / "curves.png").is_file()
+    assert (out / "seed_1" / "run" / "global_step_1" / "actor").is_dir()
+    assert str(out / "seed_1" / "run") in done.stdout.replace("\n", "")
 
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(reader)
     [baseline] = [line for line in TABLE if line.startswith("seed-grpo train ")]
     config = compose_config(shlex.split(baseline)[2:])
     assert config.algorithm.adv_estimator == "grpo"

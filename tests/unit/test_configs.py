@@ -201,6 +201,11 @@ def test_the_values_of_dr_grpo_have_not_drifted(run: str) -> None:
                 "actor_rollout_ref.actor.loss_agg_mode": "seq-mean-token-mean",
             },
         ),
+        ("maxrl", {"seed_grpo.weights": ["inverse_mean"]}),
+        ("dgpo", {"seed_grpo.weights": ["inverse_mad", "difficulty"]}),
+        ("mgpo", {"seed_grpo.weights": ["inverse_std", "target_rate"]}),
+        ("empo", {"seed_grpo.weights": ["inverse_std", "entropy_band"], "seed_grpo.labels": "cluster_share"}),
+        ("ttrl", {"seed_grpo.weights": ["inverse_std"], "seed_grpo.labels": "majority"}),
     ],
 )
 def test_a_baseline_differs_from_the_papers_run_in_nothing_else(baseline: str, expected: dict[str, Any]) -> None:

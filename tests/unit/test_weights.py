@@ -50,6 +50,7 @@ BY_HAND = {
     # KL(1/8 ‖ 1/2) = ln 2 + 1/8 ln 1/8 + 7/8 ln 7/8.
     "target_rate": (0.5 * 8**0.125 * (8 / 7) ** 0.875, 1.0, 0.5 * 8**0.125 * (8 / 7) ** 0.875),
     "learnability": (7 / 16, 1.0, 7 / 16),
+    "entropy_band": (1.0, 1.0, 1.0),
 }
 
 
@@ -68,6 +69,13 @@ def test_parameters_act() -> None:
     ).weight_P
     assert peak == pytest.approx(1.0)
     assert beside == pytest.approx(math.exp(-3 * (0.5 * math.log(2) + 0.5 * math.log(2 / 3))))
+
+
+def test_an_entropy_band_leaves_prompts_out() -> None:
+    """4–4 has a third of the maximum under Eq. 5, 7–1 more than half."""
+    batch = [right(1), right(4), right(8)]
+    kept = weigh(batch, ["entropy_band"], weight_parameters={"entropy_band": {"low": 0.1, "high": 0.4}}).weight_P
+    assert kept.tolist() == [0.0, 1.0, 0.0]
 
 
 def test_several_multiply() -> None:

@@ -74,7 +74,7 @@ def wait_until_ended(scratch: Scratch) -> None:
 def test_killed_failed_retried_and_evaluated(quickstart_base: Path, tmp_path: Path) -> None:
     """A study of two arms, each evaluated after its training; the second has a model of its own, which gets lost."""
     out, model = tmp_path / "out", tmp_path / "model_of_its_own"
-    half = {**HALF, "overrides": [*HALF["overrides"], f"actor_rollout_ref.model.path={model}"]}
+    half = {**HALF, "against": "half", "overrides": [*HALF["overrides"], f"actor_rollout_ref.model.path={model}"]}
     study = write_study(
         tmp_path, [DR_GRPO, half], overrides=[*BUDGET[:-1], "trainer.save_freq=1"], benchmarks=["arithmetic"],
         eval_options=["--limit=10", "--max-tokens=16"],

@@ -82,14 +82,18 @@ def test_the_trained_model_is_a_plain_hugging_face_folder(sync_run: Run) -> None
 def test_asynchronous_rollouts_on_the_same_devices(quickstart_base: Path, tmp_path: Path) -> None:
     run = train(
         tmp_path / "run",
-        tiny_run(quickstart_base, tmp_path / "run", "trainer.v1.trainer_mode=seed_grpo_colocate_async"),
-    )
+        tiny_run(quickstart_base, tmp_path / "run", "trainer.v1.trainer_mode=seed_grpo_colocate_async",
+                 "data.max_prompt_length=4"),
+    )  # fmt: skip
     assert run.status == 0, run.output + run.log[-3000:]
     assert run.steps == [1, 2]
     assert run.summary["trainer_mode"] == "seed_grpo_colocate_async"
     # Each start of Ray says this. What is in flight at the end is given up, and starts no second one.
     assert run.log.count("SIGTERM handler is not set") == 1
     assert all(record["weight"] <= 1 for record in run.lines("prompts.jsonl"))
+    # All prompts are longer: it is said where a person looks.
+    assert run.summary["prompts_cut"] >= 16
+    assert "prompts cut to data.max_prompt_length" in run.output
 
 
 def test_two_ranks_see_what_one_sees(two_rank_run: Run, sync_run: Run) -> None:

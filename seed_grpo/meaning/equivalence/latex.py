@@ -72,6 +72,8 @@ _TEXT_TOKEN = "\\text{"
 
 def trim(text: str) -> str:
     """Without spacing and size commands at either end."""
+    if "\\" not in text and "~" not in text:
+        return text.strip()
     while True:
         before = text
         for command in _AT_AN_END:

@@ -38,6 +38,8 @@ _MAX_WRAPPERS = 8
 _PLAIN_INTEGER = re.compile(r"-?[1-9][0-9]{0,99}")
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _WRAPPERS = (("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("*", "*"), ("__", "__"), ("`", "`"), ('"', '"'))
+_WRAPPER_STARTS = frozenset(opening[0] for opening, _ in _WRAPPERS)
+_GROUP_STARTS = frozenset("{\\")
 _JUNK_ENDS = (".", ",", ";", ":", "\\")
 _JUNK = (",", ";", "\\\\", " \\", ":")
 _WRAPPING_COMMAND = re.compile(
@@ -195,12 +197,13 @@ def _unwrap(text: str) -> tuple[str, bool]:
             text = _without_junk(text)
         if "$" in text and (dollars := len(_DOLLAR.findall(text))) and dollars % 2 == 0:  # $69$,$84$
             text = _DOLLAR.sub("", text).strip()
-        command = _WRAPPING_COMMAND.match(text)
-        group = text[command.end() :] if command else text
-        if group.startswith("{") and _closes(group) == len(group):
-            as_text = as_text or bool(command and command[1] not in ("boxed", "fbox", "displaystyle"))
-            text = group[1:-1].replace("~", " ").strip()
-        for opening, closing in _WRAPPERS:
+        if text[:1] in _GROUP_STARTS:
+            command = _WRAPPING_COMMAND.match(text)
+            group = text[command.end() :] if command else text
+            if group.startswith("{") and _closes(group) == len(group):
+                as_text = as_text or bool(command and command[1] not in ("boxed", "fbox", "displaystyle"))
+                text = group[1:-1].replace("~", " ").strip()
+        for opening, closing in _WRAPPERS if text[:1] in _WRAPPER_STARTS else ():
             if text.startswith(opening) and text.endswith(closing) and len(text) > len(opening + closing):
                 inner = text[len(opening) : len(text) - len(closing)].strip()
                 text = inner if closing not in inner and opening not in inner else text
