@@ -194,8 +194,8 @@ class SeedGrpoMixin(PPOTrainer):
         if self.settings.labels != GOLD:
             metrics.update(measured.label_metrics([response.true_reward for response in graded]))
         metrics.update({f"seed_grpo/clusterer/{name}": n for name, n in self.meaning.take_counts().items()})
-        if self.group_rollout:
-            metrics["seed_grpo/prompts_cut"] = float(self.group_rollout.take_prompts_cut())
+        if self.group_rollout and (cut := self.group_rollout.take_prompts_cut()):
+            metrics["seed_grpo/prompts_cut"] = float(cut)
         problems = [samples[rows[0]].row for rows in measured.groups.rows_P]
         self.records.write_prompts(
             self.global_steps,
