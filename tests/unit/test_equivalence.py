@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
+from fractions import Fraction
 from pathlib import Path
 
+import mpmath
 import pytest
 
 from seed_grpo import cluster_answers, grade_answer
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.meaning.equivalence import LEVELS, AnswerKeyer, cluster_keys, shared_keyer
+from seed_grpo.meaning.equivalence.values import difference
 
 
 def keys(answers: list[str], level: str) -> list[str | None]:
@@ -585,3 +588,9 @@ def test_long_answers_take_no_room_in_the_cache() -> None:
     keyer.keys(["x" * 100_000 + str(number) for number in range(50)], "symbolic")
     assert len(keyer._cache) == 0
     keyer.close()
+
+
+def test_nothing_less_nothing_is_nothing() -> None:
+    """Exact or not: an inequality whose line goes through zero comes to this."""
+    for left, right in itertools.product((Fraction(0), mpmath.mpf(0), mpmath.mpc(0)), repeat=2):
+        assert difference(left, right) == 0

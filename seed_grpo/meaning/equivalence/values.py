@@ -27,8 +27,10 @@ def difference(left: Any, right: Any) -> Any:
     with mp.workprec(WORKING_BITS + MAX_MAGNITUDE):
         a, b = inexact(left), inexact(right)
         result = a - b
+        if not result:
+            return Fraction(0)
         size = max(mp.mag(term) for term in (a, b) if term)
-        return result if result and mp.mag(result) >= size - NOISE_BITS else Fraction(0)
+        return result if mp.mag(result) >= size - NOISE_BITS else Fraction(0)
 
 
 def quotient(left: Any, right: Any) -> Any:
