@@ -77,6 +77,9 @@ def main(spec: dict[str, Any]) -> None:
     trainer.train()
     if trainer.accelerator.is_main_process:
         (Path(spec["folder"]) / "log.json").write_text(json.dumps(trainer.state.log_history), encoding="utf-8")
+    if torch.distributed.is_initialized():  # or a process that ends first takes the other's connections with it
+        trainer.accelerator.wait_for_everyone()
+        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
