@@ -314,8 +314,8 @@ def _has_letters(key: Key) -> bool:
 
 
 def _rounds(exact: Key, rounded: Key) -> bool:
-    """Whether a number rounds to another, or is cut off to it: they differ by less than a unit in the other's last
-    place. 99 ≈ 100 would be two answers."""
+    """Whether a number rounds to another, or is cut off to a decimal: they differ by less than a unit in its last
+    place, or by half of one from a whole number. 99 ≈ 100 and 12.6 ≈ 12 would be two answers."""
     try:
         a, b = _approximately(exact), _approximately(rounded)
     except (ValueError, ZeroDivisionError):
@@ -325,7 +325,8 @@ def _rounds(exact: Key, rounded: Key) -> bool:
     places = 0
     while places < 30 and (b * 10**places).denominator != 1:
         places += 1
-    return abs(a - b) < Fraction(1, 10**places) and abs(a - b) * 20 <= max(abs(a), abs(b))
+    near = abs(a - b) < Fraction(1, 10**places) if places else abs(a - b) <= Fraction(1, 2)
+    return near and abs(a - b) * 20 <= max(abs(a), abs(b))
 
 
 def _approximately(key: Key) -> Fraction | None:

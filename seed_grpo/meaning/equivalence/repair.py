@@ -29,7 +29,12 @@ _BEHEADED = re.compile(
     r"(?<![A-Za-z\\])(?:(rac|frac|dfrac|tfrac|ext|extbf|oxed|inom)(?=\{)|(imes|heta|arphi)(?![A-Za-z]))"
 )
 _HEADS = {"rac": "f", "ext": "t", "extbf": "t", "oxed": "b", "inom": "b", "imes": "t", "heta": "t", "arphi": "v"}
-_PIECES = ("rac{", "ext{", "extbf{", "oxed{", "inom{", "imes", "heta", "arphi")
+_WHOLE = {
+    "rac{": ("\\frac{", "\\dfrac{", "\\tfrac{", "\\cfrac{"), "ext{": ("\\text{",), "extbf{": ("\\textbf{",),
+    "oxed{": ("\\boxed{",), "inom{": ("\\binom{", "\\dbinom{", "\\tbinom{"), "imes": ("\\times",),
+    "heta": ("\\theta", "\\vartheta"), "arphi": ("\\varphi",),
+}  # fmt: skip
+"""What is left of a command without its head, and the commands of which it is a whole part."""
 _UNICODE = re.compile(r"\\{1,2}u([0-9A-Fa-f]{4})|(?<![A-Za-z\\])u(00[A-Fa-f][0-9A-Fa-f]|22[0-9A-Fa-f]{2})(?![A-Za-z])")
 
 
@@ -44,7 +49,10 @@ def repair(answer: str) -> str:
             answer = answer.replace("\\\\", "\\")
         elif "\\begin" not in answer:
             answer = _DOUBLED.sub(_single, answer)
-    if not any(piece in answer for piece in _PIECES):
+    if not any(
+        piece in answer and answer.count(piece) != sum(map(answer.count, commands))
+        for piece, commands in _WHOLE.items()
+    ):
         return answer
     return _BEHEADED.sub(lambda match: "\\" + _HEADS.get(match[0], "") + match[0], answer)
 
