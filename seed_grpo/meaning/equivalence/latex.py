@@ -315,6 +315,8 @@ def _joined(tokens: list[str]) -> list[str]:
 
 def _marks(tokens: list[str]) -> list[str]:
     """`^°`, `^{°}`, `^'`, `^{''}` without the power that only draws them."""
+    if "°" not in tokens and "'" not in tokens:
+        return tokens
     out: list[str] = []
     index = 0
     while index < len(tokens):
