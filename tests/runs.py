@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN_SECONDS = 400
+RUN_SECONDS = 600
 """Longer than any tiny run takes, on a busy machine too: verl waits in silence for what it cannot have."""
 
 

@@ -191,11 +191,12 @@ def test_a_node_that_is_lost_ends_the_job_with_its_name(slurm: Slurm, base: Path
 
 @pytest.mark.e2e
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_a_preempted_job_saves_requeues_and_goes_on(slurm: Slurm, base: Path, tmp_path: Path) -> None:
     total = 12  # at about a step a second: the signal is to arrive in the middle
     before = files_of_ray()
     job = submit(slurm, tmp_path, *run_of(base, tmp_path, total))
-    job.wait_for(lambda job: len(steps_of(tmp_path)) >= 1, 300)
+    job.wait_for(lambda job: len(steps_of(tmp_path)) >= 1, 500)
     # To all that the job runs, its script and its steps alike: some sites' preemption does, `--signal=B:` does less.
     slurm.run("scancel", "--full", "--signal=USR1", job.number)
     job.wait_for(lambda job: "requeued" in job.log, 180)
@@ -204,7 +205,7 @@ def test_a_preempted_job_saves_requeues_and_goes_on(slurm: Slurm, base: Path, tm
     assert steps_of(tmp_path)[-1] == saved
     job.wait_for(lambda job: job.field("JobState") == "PENDING" or job.field("Restarts") == "1", 60)
     slurm.run("scontrol", "update", f"JobId={job.number}", "StartTime=now")
-    job.wait_for(lambda job: job.field("JobState") == "COMPLETED", 300)
+    job.wait_for(lambda job: job.field("JobState") == "COMPLETED", 500)
     assert job.field("Restarts") == "1"
     assert "start 2, on w1 w2" in job.log
     assert steps_of(tmp_path) == list(range(1, total + 1))

@@ -19,7 +19,7 @@ from seed_grpo.method.settings import MethodSettings
 from seed_grpo.runs.records import RunRecords
 
 SURFACE = Path(__file__).resolve().parents[1] / "surface.py"
-SECONDS = 300
+SECONDS = 600
 
 ENVIRONMENTS: dict[str, tuple[dict[str, str | None], str]] = {
     "plain": ({}, ""),

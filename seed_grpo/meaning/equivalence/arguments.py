@@ -45,6 +45,8 @@ _MAX_INFIX = 8
 
 def infix_fractions(tokens: list[str]) -> list[str]:
     """`{n \\choose k}` as `\\binom{n}{k}`, `{a \\over b}` as `\\frac{a}{b}`."""
+    if "\\over" not in tokens and "\\choose" not in tokens:
+        return tokens
     for _ in range(_MAX_INFIX):
         index = next((index for index, token in enumerate(tokens) if token in _INFIX), None)
         if index is None:

@@ -128,6 +128,8 @@ def is_command_word(word: str) -> bool:
 
 def _read_texts(raw: list[str]) -> list[str]:
     """Text and font commands resolved: words as text tokens, everything else as if the command were not there."""
+    if _TEXT_COMMANDS.isdisjoint(raw) and _FONT_COMMANDS.isdisjoint(raw):
+        return raw
     partner = matching(raw)
     out: list[str] = []
     closing: set[int] = set()  # braces of commands that were taken away
