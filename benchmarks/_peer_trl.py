@@ -11,6 +11,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+ON_A_CPU: dict[str, Any] = {
+    "bf16": False,
+    "use_cpu": True,
+    "gradient_checkpointing": False,
+    "model_init_kwargs": {"dtype": "float32"},
+    "logging_steps": 1,
+    "save_strategy": "no",
+    "report_to": "none",
+    "disable_tqdm": True,
+}
+"""What GRPOConfig needs where there is no GPU, and no reports."""
+
 
 def main(spec: dict[str, Any]) -> None:
     import pandas
@@ -95,14 +107,7 @@ def main(spec: dict[str, Any]) -> None:
             weight_decay=0.0,
             max_grad_norm=1.0,
             seed=spec["seed"],
-            bf16=False,
-            use_cpu=True,
-            gradient_checkpointing=False,
-            model_init_kwargs={"dtype": "float32"},
-            logging_steps=1,
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
+            **ON_A_CPU,
         ),
         train_dataset=dataset,
         processing_class=tokenizer,

@@ -49,7 +49,7 @@ def main(
 
 
 def by_success(names: list[str], right: list[int], **settings: Any) -> Floats:
-    """The weights of prompts of which so many of G responses are right, in one batch; the wrong ones agree."""
+    """The weights of one batch of prompts, one per count of right responses out of G; the wrong responses agree."""
     rewards = [float(row < count) for count in right for row in range(G)]
     groups = Groups.of([prompt for prompt in range(len(right)) for _ in range(G)])
     chosen = MethodSettings(weights=tuple(names), **settings)

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from _peer_trl import ON_A_CPU
+
 
 def main(spec: dict[str, Any]) -> None:
     import pandas
@@ -62,14 +65,7 @@ def main(spec: dict[str, Any]) -> None:
             scale_rewards=spec["scale_rewards"],
             beta=0.0,
             learning_rate=1e-4,
-            bf16=False,
-            use_cpu=True,
-            gradient_checkpointing=False,
-            model_init_kwargs={"dtype": "float32"},
-            logging_steps=1,
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
+            **ON_A_CPU,
         ),
         train_dataset=Dataset.from_list(problems),
         processing_class=AutoTokenizer.from_pretrained(spec["model"]),

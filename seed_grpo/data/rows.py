@@ -66,7 +66,7 @@ def choose_columns(columns: Sequence[str], named: Mapping[str, str | None], wher
             chosen[role] = wish
             continue
         found = next((name for name in known if name in columns), None)
-        # A solution is read only if there is no answer.
+        # The solution is a fallback for a missing answer column.
         if found is not None and not (role == "solution" and "answer" in chosen):
             chosen[role] = found
     have = ", ".join(columns) or "none"

@@ -49,15 +49,12 @@ class MethodSettings:
             raise UsageError(f"weight_parameters is {self.weight_parameters!r}.", "give parameters by weight and name.")
         object.__setattr__(self, "weights", tuple(self.weights))
         check_names(self.weights)
-        given = {**default_parameters(), **self.weight_parameters}
-        object.__setattr__(
-            self, "weight_parameters", {name: asdict(each) for name, each in read_parameters(given).items()}
-        )
+        parameters = read_parameters(self.weight_parameters)
+        object.__setattr__(self, "weight_parameters", {name: asdict(each) for name, each in parameters.items()})
         self.parameters_of("uncertainty")
         lookup(ESTIMATORS, self.estimator, "estimator")
         lookup(MASSES, self.mass, "mass")
-        if self.labels != GOLD:
-            lookup({GOLD: None, **LABELS}, self.labels, "label")
+        lookup({GOLD: None, **LABELS}, self.labels, "label")
         if self.votes is not None and (
             not isinstance(self.votes, int) or isinstance(self.votes, bool) or self.votes < 2
         ):

@@ -123,11 +123,16 @@ def uncertainty_weight(
             raise SeedGrpoError(
                 f"{name} holds a value that is negative or not finite.", "it is measured in nats, from 0."
             )
-    ratios = np.divide(entropies, maxima, out=np.zeros(entropies.shape), where=maxima > 0)
+    ratios = share_of_maximum(entropies, maxima)
     settings = {"gamma": gamma}
     chosen = FORMS[form]
     weights = chosen.f(alpha * np.minimum(ratios, 1.0), **{name: settings[name] for name in chosen.parameters})
     return float(weights) if weights.ndim == 0 else weights
+
+
+def share_of_maximum(entropies: Floats, maxima: Floats) -> Floats:
+    """SE / SE_max, of any shape; 0 where the maximum is 0."""
+    return np.divide(entropies, maxima, out=np.zeros(entropies.shape), where=maxima > 0)
 
 
 def exceeds_maximum(entropy_P: Floats, max_entropy_P: Floats) -> Bools:

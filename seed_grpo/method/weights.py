@@ -20,7 +20,7 @@ from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.method.entropy import lookup
 from seed_grpo.method.groups import Floats
 from seed_grpo.method.statistics import PromptStatistics
-from seed_grpo.method.weighting import FORMS, check_weighting, is_number, uncertainty_weight
+from seed_grpo.method.weighting import FORMS, check_weighting, is_number, share_of_maximum, uncertainty_weight
 
 # ---- parameters -----------------------------------------------------------------------------------------------------
 
@@ -49,7 +49,8 @@ class Difficulty:
     temperature: float = 2.0
 
     def __post_init__(self) -> None:
-        _check_above_zero("temperature", self.temperature)
+        if not is_number(self.temperature) or self.temperature <= 0.0:
+            raise UsageError(f"temperature is {self.temperature!r}.", "give a number above 0.")
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,6 @@ class EntropyBand:
             raise UsageError(
                 f"low is {self.low!r} and high {self.high!r}.", "give two shares of log G, 0 <= low < high <= 1."
             )
-
-
-def _check_above_zero(name: str, value: Any) -> None:
-    if not is_number(value) or value <= 0.0:
-        raise UsageError(f"{name} is {value!r}.", "give a number above 0.")
 
 
 # ---- weights --------------------------------------------------------------------------------------------------------
@@ -152,10 +148,7 @@ def learnability(prompts: PromptStatistics, _: NoParameters) -> Floats:
 
 def entropy_band(prompts: PromptStatistics, chosen: EntropyBand) -> Floats:
     """1 where low ≤ SE / log G ≤ high, else 0: EMPO's filter (2504.05812)."""
-    entropy = prompts.entropy
-    share_P = np.divide(
-        entropy.entropy_P, entropy.max_entropy_P, out=np.zeros_like(entropy.entropy_P), where=entropy.max_entropy_P > 0
-    )
+    share_P = share_of_maximum(prompts.entropy.entropy_P, prompts.entropy.max_entropy_P)
     return ((share_P >= chosen.low - 1e-9) & (share_P <= chosen.high + 1e-9)).astype(np.float64)
 
 

@@ -31,7 +31,7 @@ def weigh(batch: list[list[tuple[float, int]]], names: list[str], **settings: An
 
 
 def right(count: int, size: int = 8) -> list[tuple[float, int]]:
-    """A group with so many right responses."""
+    """A group of `size` responses, of which the first `count` are right."""
     return [(float(row < count), int(row < count)) for row in range(size)]
 
 
