@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 PROMPTS = 6
-WAIT_SECONDS = 60
+WAIT_SECONDS = 180
 CASES = ("greedy", "sampled", "validation", "one without a gold answer")
 
 

@@ -170,7 +170,7 @@ def wait_for_step(folder: Path, step: int, process: subprocess.Popen[str]) -> No
     """Until the run has recorded a training step."""
     deadline = time.monotonic() + RUN_SECONDS
     while time.monotonic() < deadline:
-        assert process.poll() is None, "the run ended early"
+        assert process.poll() is None, f"the run ended early:\n{process.communicate()[0]}"
         if (folder / "metrics.jsonl").is_file() and step in Run(folder, 0, "").steps:
             return
         time.sleep(0.1)

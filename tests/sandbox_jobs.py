@@ -15,15 +15,19 @@ warmed_up = []
 
 
 def job(text: str) -> Any:
-    """Do what `text` says: `echo …`, `pid`, `sleep`, `stuck`, `memory`, `raise`, `crash`, `print`, `warmed`."""
+    """Do what `text` says: echo …, pid, work SECONDS, sleep, stuck, memory BYTES, raise …, crash, print, warmed."""
     command, _, rest = text.partition(" ")
     if command == "echo":
         return rest
     if command == "pid":
         return str(os.getpid())
-    if command == "sleep":  # Python code: the soft timer ends it
-        while True:
-            time.sleep(0.01)
+    if command == "work":  # Python code: the soft timer ends it
+        until = time.process_time() + float(rest)
+        while time.process_time() < until:
+            pass
+        return rest
+    if command == "sleep":  # uses no processor time: the owner ends it
+        time.sleep(1000)
     if command == "stuck":  # one long operation in C: no Python code runs that a timer could interrupt
         return str(3 ** (3**17) % 7)
     if command == "memory":

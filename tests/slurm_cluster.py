@@ -80,7 +80,7 @@ class Slurm:
             env={**self.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         if done.returncode != 0:
             raise AssertionError(f"{' '.join(command)}: {done.stderr}")

@@ -35,7 +35,7 @@ def main(folder: Path, backends: list[str]) -> None:
 def wait_until_gone(name: str, namespace: str) -> None:
     import ray
 
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
             ray.get_actor(name, namespace=namespace)

@@ -1,8 +1,9 @@
 """A sandboxed worker: reads one JSON line per job from standard input, answers one JSON line, ends with its owner.
 
-Started by `Sandbox` as `python -m seed_grpo.sandbox._worker MODULE:FUNCTION SOFT_SECONDS MEMORY_BYTES OWNER`. The
-soft timer interrupts Python code; what it cannot interrupt, the parent kills, and should the parent be gone, the
-kernel's limit on processor time. A job that was interrupted is the worker's last: nothing half-finished stays behind.
+Started by `Sandbox` as `python -m seed_grpo.sandbox._worker MODULE:FUNCTION SOFT_SECONDS MEMORY_BYTES OWNER`. Two
+timers count a job's processor time, so that a busy machine takes none from it. The first interrupts Python code; what
+it cannot interrupt, the kernel ends when the second expires. What waits instead of computing, the owner kills. A job
+that was interrupted is the worker's last: nothing half-finished stays behind.
 
 A module may declare `WARM_UP`, a text: the function is called with it once, before any clock runs and before memory is
 limited, so that whatever the function loads late is loaded by then.
@@ -20,6 +21,8 @@ import sys
 import warnings
 from typing import Any
 
+KILL_AFTER = 0.2
+"""Seconds of processor time between the two timers."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -41,13 +44,6 @@ def _die_with(owner: int) -> None:
             os._exit(0)
 
 
-def _limit_processor_time(seconds: float) -> None:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    limit = int(used.ru_utime + used.ru_stime + 2 * seconds) + 2
-    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
-
-
 def main() -> None:
     function, soft_seconds, memory_bytes, owner = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     _die_with(owner)
@@ -55,7 +51,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's affair
-    signal.signal(signal.SIGALRM, _alarm)
+    signal.signal(signal.SIGPROF, _alarm)
     warnings.simplefilter("ignore")
     module, name = function.split(":")
     loaded = importlib.import_module(module)
@@ -74,13 +70,14 @@ def main() -> None:
 
 
 def _run(evaluate: Any, text: str, soft_seconds: float) -> dict[str, Any]:
-    _limit_processor_time(soft_seconds)
     try:
-        signal.setitimer(signal.ITIMER_REAL, soft_seconds)
+        signal.setitimer(signal.ITIMER_VIRTUAL, soft_seconds + KILL_AFTER)  # its signal, not handled, ends the process
+        signal.setitimer(signal.ITIMER_PROF, soft_seconds)
         try:
             value = evaluate(text)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         return {"value": value}
     except _TimeUp:
         return {"failure": "time"}

@@ -1,9 +1,10 @@
 """Long-lived worker processes that apply a function to one text at a time, behind a timer, a kill, a memory limit.
 
 Usable from any thread of any process: there are no signals in the caller. A job's clock starts when a worker takes it,
-not when it queues; callers take turns, so that one with a single text does not wait for another's batch. A worker that
-does not answer in time is killed and replaced. Workers end when their owner does, however it ends. A forked child has
-workers of its own; a fork waits until no other thread is in the middle of changing what the sandbox holds.
+not when it queues, and counts processor time: its outcome does not depend on what else the machine does. Callers take
+turns, so that one with a single text does not wait for another's batch. A worker that does not answer in time is killed
+and replaced. Workers end when their owner does, however it ends. A forked child has workers of its own; a fork waits
+until no other thread is in the middle of changing what the sandbox holds.
 
 This bounds time and memory. It is not a security boundary: see the package's docstring.
 """
@@ -14,6 +15,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -30,8 +32,8 @@ from seed_grpo.errors import SeedGrpoError
 START_SECONDS = 60.0
 TEXTS_A_WORKER = 100
 """A worker that does this many first is sooner done than one that has to be started."""
-KILL_AFTER = 0.2
-"""Seconds between the soft timer inside a worker and the kill from outside."""
+PATIENCE = 8
+"""By the clock, a job may take this many times the processor time that it has: the machine may be busy."""
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
 
@@ -58,7 +60,7 @@ class _Worker:
     """One process; jobs go in and out as lines of JSON. It starts at once and is waited for at its first job."""
 
     def __init__(self, function: str, soft_seconds: float, memory_bytes: int) -> None:
-        self._limit = soft_seconds + KILL_AFTER
+        self._limit = PATIENCE * soft_seconds
         self._ready = False
         self._buffer = b""
         path = [_PACKAGE_ROOT, *(entry or os.getcwd() for entry in sys.path)]
@@ -89,6 +91,10 @@ class _Worker:
             line = self._read_line(self._limit)
         except (OSError, ValueError) as error:
             raise _Died from error
+        except _Died:
+            if self._process.wait() != -signal.SIGVTALRM:
+                raise
+            line = None  # it was the worker's own timer
         if line is None:
             return Outcome(None, timed_out=True)
         outcome = json.loads(line)
@@ -286,7 +292,7 @@ class Sandbox:
         function: what the workers compute, as `package.module:function`; from a text to a value that JSON can hold. Its
             module may declare `WARM_UP`, a text that each worker is warmed up with.
         workers: processes at most.
-        soft_seconds: time for one text; a caller with one text waits at most `KILL_AFTER` longer.
+        soft_seconds: processor time for one text; a caller with one text waits at most `PATIENCE` times that.
         memory_bytes: address space of each worker.
     """
 

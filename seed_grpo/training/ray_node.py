@@ -28,7 +28,7 @@ from seed_grpo.training.processes import kill, started_by
 
 START_SECONDS = 120
 """Time for a head to come up."""
-CONNECT_SECONDS = 60
+CONNECT_SECONDS = 180
 """Time to connect to a head that is up."""
 ANY_PORT = "0"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)

@@ -153,7 +153,7 @@ def rays_of(job: Job) -> list[str]:
 def test_without_gpus_the_job_says_what_to_add(slurm: Slurm, tmp_path: Path) -> None:
     job = slurm.submit("--nodes=1", "--gpus-per-node=0", "--cpus-per-task=2", str(SBATCH), "experiment=qwen2.5_math_7b",
                        environment={"SEED_GRPO_VENV": sys.prefix}, folder=tmp_path)  # fmt: skip
-    job.wait_for(ended, 60)
+    job.wait_for(ended, 180)
     assert job.field("ExitCode") == "2:0"
     assert "--gpus-per-node=8" in job.log
 
@@ -162,7 +162,7 @@ def test_without_gpus_the_job_says_what_to_add(slurm: Slurm, tmp_path: Path) -> 
 def test_nodes_that_do_not_join_are_named(slurm: Slurm, base: Path, tmp_path: Path) -> None:
     before = files_of_ray()
     job = submit(slurm, tmp_path, *run_of(base, tmp_path, 1), SEED_GRPO_JOIN_SECONDS="0")
-    job.wait_for(ended, 180)
+    job.wait_for(ended, 400)
     assert job.field("JobState") == "FAILED"
     assert "1 of 2 nodes did not join within 0 s: w2." in job.log
     assert not rays_of(job)
@@ -172,7 +172,7 @@ def test_nodes_that_do_not_join_are_named(slurm: Slurm, base: Path, tmp_path: Pa
 @pytest.mark.e2e
 def test_a_node_that_is_lost_ends_the_job_with_its_name(slurm: Slurm, base: Path, tmp_path: Path) -> None:
     job = submit(slurm, tmp_path, *run_of(base, tmp_path, 1))
-    job.wait_for(lambda job: "2 of 2 nodes have joined" in job.log, 180)
+    job.wait_for(lambda job: "2 of 2 nodes have joined" in job.log, 400)
     assert re.search(rf"w2: {slurm.cpus} CPUs, 1 GPUs", job.log)  # as allotted, not as the machine has
     private = next(tmp_path.glob(".seed-grpo-*"))
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
@@ -182,7 +182,7 @@ def test_a_node_that_is_lost_ends_the_job_with_its_name(slurm: Slurm, base: Path
         line.split()[0] for line in slurm.run("squeue", "--steps", "--noheader").splitlines() if "ray-w2" in line
     )
     slurm.run("scancel", step)
-    job.wait_for(ended, 180)
+    job.wait_for(ended, 400)
     assert job.field("JobState") == "FAILED"
     assert "Node w2 left the job" in job.log
     assert not rays_of(job)
@@ -199,11 +199,11 @@ def test_a_preempted_job_saves_requeues_and_goes_on(slurm: Slurm, base: Path, tm
     job.wait_for(lambda job: len(steps_of(tmp_path)) >= 1, 500)
     # To all that the job runs, its script and its steps alike: some sites' preemption does, `--signal=B:` does less.
     slurm.run("scancel", "--full", "--signal=USR1", job.number)
-    job.wait_for(lambda job: "requeued" in job.log, 180)
+    job.wait_for(lambda job: "requeued" in job.log, 400)
     saved = int((tmp_path / "run" / "latest_checkpointed_iteration.txt").read_text())
     assert 1 <= saved < total
     assert steps_of(tmp_path)[-1] == saved
-    job.wait_for(lambda job: job.field("JobState") == "PENDING" or job.field("Restarts") == "1", 60)
+    job.wait_for(lambda job: job.field("JobState") == "PENDING" or job.field("Restarts") == "1", 180)
     slurm.run("scontrol", "update", f"JobId={job.number}", "StartTime=now")
     job.wait_for(lambda job: job.field("JobState") == "COMPLETED", 500)
     assert job.field("Restarts") == "1"

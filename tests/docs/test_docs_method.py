@@ -17,7 +17,7 @@ def test_the_tables_are_what_the_script_prints(tmp_path: Path) -> None:
     picture = tmp_path / "weights.svg"
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "weights.py"), "--figure", str(picture)],
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     tables = [table for table in done.stdout.strip().split("\n\n") if table]
     assert len(tables) == 3

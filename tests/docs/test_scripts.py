@@ -43,7 +43,7 @@ def test_shellcheck_finds_nothing(path: Path) -> None:
     if program is None:
         pytest.skip("no shellcheck (apt-get install shellcheck)")
     done = subprocess.run(
-        [program, "--external-sources", str(path)], capture_output=True, text=True, cwd=ROOT, timeout=60
+        [program, "--external-sources", str(path)], capture_output=True, text=True, cwd=ROOT, timeout=180
     )
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -65,7 +65,7 @@ def test_arguments_reach_hydra_and_the_check_comes_first(tmp_path: Path) -> None
     done = subprocess.run(
         ["bash", str(RUNS[0]), "trainer.n_gpus_per_node=7", f"data_dir={tmp_path}",
          f"trainer.default_local_dir={tmp_path}"],
-        capture_output=True, text=True, env=environment(), cwd=tmp_path, timeout=240,
+        capture_output=True, text=True, env=environment(), cwd=tmp_path, timeout=300,
     )  # fmt: skip
     assert done.returncode == 1
     assert "(needs 7 on each node)" in done.stdout
@@ -76,7 +76,7 @@ def test_arguments_reach_hydra_and_the_check_comes_first(tmp_path: Path) -> None
 def test_a_key_that_does_not_exist_is_named(tmp_path: Path) -> None:
     done = subprocess.run(
         ["bash", str(RUNS[0]), "seed_grpo.alhpa=0.5"],
-        capture_output=True, text=True, env=environment(), cwd=tmp_path, timeout=120,
+        capture_output=True, text=True, env=environment(), cwd=tmp_path, timeout=300,
     )  # fmt: skip
     assert done.returncode == 2
     assert "alhpa" in done.stderr
@@ -96,7 +96,7 @@ def verl_checkout(tmp_path: Path) -> Path:
 def test_the_recipe_starts_from_a_checkout_of_verl_and_of_verl_recipe(verl_checkout: Path, start: str) -> None:
     done = subprocess.run(
         ["bash", "-c", f"{start} baseline=dr_grpo --show-config"],
-        capture_output=True, text=True, timeout=120, cwd=verl_checkout, env=environment(PYTHONPATH=""),
+        capture_output=True, text=True, timeout=300, cwd=verl_checkout, env=environment(PYTHONPATH=""),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "path: Qwen/Qwen2.5-Math-" in done.stdout

@@ -39,6 +39,6 @@ def test_next_to_math_verify(shared_data: Path) -> None:
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     command = [sys.executable, "benchmarks/clustering.py", "--data", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, cwd=ROOT)
     assert done.returncode == 1
     assert "--data" in done.stderr

@@ -64,7 +64,7 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def wait_until_ended(scratch: Scratch) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while scratch.processes() and time.monotonic() < deadline:
         time.sleep(0.5)
     assert not scratch.processes()

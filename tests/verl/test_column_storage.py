@@ -116,7 +116,7 @@ def test_both_backends_give_the_same() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "storage_backends.py"), str(scratch.folder), "SimpleStorage",
          COLUMN_STORAGE],
-        capture_output=True, text=True, timeout=200, env=scratch.environment,
+        capture_output=True, text=True, timeout=300, env=scratch.environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     found = json.loads(done.stdout.strip().splitlines()[-1])

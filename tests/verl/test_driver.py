@@ -93,7 +93,7 @@ def test_two_runs_do_not_share_a_folder(quickstart_base: Path, tmp_path: Path) -
     scratch = Scratch()
     process = start_training(overrides, scratch)
     wait_for_step(folder, 2, process)
-    second = subprocess.run(command("train", *overrides), capture_output=True, text=True, timeout=60)
+    second = subprocess.run(command("train", *overrides), capture_output=True, text=True, timeout=180)
     assert second.returncode == 1, second.stdout + second.stderr
     assert f"Another run is writing to {folder}: process {process.pid}" in second.stderr
     assert "Traceback" not in second.stderr
@@ -102,7 +102,7 @@ def test_two_runs_do_not_share_a_folder(quickstart_base: Path, tmp_path: Path) -
     process.wait()
     next_scratch = Scratch()
     third = start_training(overrides, next_scratch)
-    output, _ = process.communicate(timeout=90)
+    output, _ = process.communicate(timeout=300)
     assert "Traceback" not in output
     steps = Run(folder, 0, "").steps
     wait_for_step(folder, steps[-1] + 2, third)
@@ -111,7 +111,7 @@ def test_two_runs_do_not_share_a_folder(quickstart_base: Path, tmp_path: Path) -
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
         third.send_signal(number)
         time.sleep(0.3)
-    output, _ = third.communicate(timeout=90)
+    output, _ = third.communicate(timeout=300)
     assert third.returncode == 130, output
     assert "Traceback" not in output
     next_scratch.check_ends()

@@ -154,7 +154,7 @@ def test_all_parts_are_registered_with_verl() -> None:
     for policy, expected in (("auto", True), ("none", False)):
         done = subprocess.run(
             [sys.executable, "-c", program],
-            capture_output=True, text=True, timeout=120, check=True,
+            capture_output=True, text=True, timeout=300, check=True,
             env={**os.environ, "VERL_USE_EXTERNAL_PLUGINS": policy},
         )  # fmt: skip
         parts = ast.literal_eval(done.stdout.splitlines()[-1])

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 
 def prepare(dataset: str, source: Path, out: Path) -> Path:
     arguments = ["--dataset", dataset, "--source", str(source), "--template", "none", "--out", str(out)]
-    done = subprocess.run(command("data", "prepare", *arguments), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command("data", "prepare", *arguments), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return out / f"{dataset}.parquet"
 
