@@ -15,6 +15,8 @@ from seed_grpo.terminal import make_console
 from seed_grpo.training.output import last_step
 
 POLL_SECONDS = 0.2
+WIDE = 110
+"""Columns of a terminal that has room for a bar beside the numbers."""
 
 
 class LogReader:
@@ -62,11 +64,12 @@ def follow(
     from rich import progress as rich_progress
 
     console = make_console(stderr=True)
+    wide = console.width >= WIDE
     columns = (
         rich_progress.TextColumn("{task.description}", markup=False),
-        rich_progress.BarColumn(),
+        *([rich_progress.BarColumn()] if wide else []),
         rich_progress.MofNCompleteColumn(),
-        rich_progress.TimeElapsedColumn(),
+        *([rich_progress.TimeElapsedColumn()] if wide else []),
         rich_progress.TimeRemainingColumn(),
         rich_progress.TextColumn("{task.fields[numbers]}", markup=False),
     )

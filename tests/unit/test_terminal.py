@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import os
 import subprocess
 import sys
@@ -192,3 +193,29 @@ def test_an_error_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert "Remedy: " in err
     assert err.count("\n") == 1
     assert "\x1b" not in err
+
+
+# ---- progress ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_progress_of_a_run_fits_the_terminal(columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    from seed_grpo.runs.names import METRICS, TRAIN_LOG
+    from seed_grpo.training.progress import follow
+
+    record = {
+        "step": 80, "train/accuracy": 0.67, "seed_grpo/entropy": 1.1, "seed_grpo/weight": 0.989, "timing_s/step": 12.3,
+    }  # fmt: skip
+    (tmp_path / METRICS).touch()
+    (tmp_path / TRAIN_LOG).touch()
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    def ended() -> bool:
+        return bool((tmp_path / METRICS).write_text(json.dumps(record) + "\n", encoding="utf-8"))
+
+    follow(tmp_path, 100, ended, 0, silent_seconds=60)
+    shown = capsys.readouterr().err
+    assert "…" not in shown
+    assert "80/100" in shown
+    assert "12.3 s/step" in shown
