@@ -11,12 +11,16 @@ import pytest
 from hypothesis import settings
 from runs import SYNC_RUN, Run, end_started, finished
 
+from seed_grpo.training.environment import BESIDE_OTHERS
+
 # A single slow example says something about the machine's other work, not about the code; tests of time measure it.
 settings.register_profile("seed_grpo", deadline=None)
 settings.load_profile("seed_grpo")
 
 # As the quickstart does, and before torch is loaded: see its command.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Tests that start a Ray of their own, next to others on two cores.
+os.environ.update(BESIDE_OTHERS)
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seed_grpo.training.environment import BESIDE_OTHERS
+
 ROOT = Path(__file__).resolve().parents[1]
 RUN_SECONDS = 600
 """Longer than any tiny run takes, on a busy machine too: verl waits in silence for what it cannot have."""
@@ -87,6 +89,11 @@ class Scratch:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "TMPDIR": str(self.folder)}
 
+    @property
+    def user_environment(self) -> dict[str, str]:
+        """Without what a run sets for Ray itself, and conftest.py for tests that have a Ray of their own."""
+        return {name: value for name, value in self.environment.items() if name not in BESIDE_OTHERS}
+
     def processes(self) -> dict[int, str]:
         """Ids and command lines of those that run in the folder, or write logs there, as Ray's do."""
         import psutil
@@ -134,7 +141,7 @@ def train(folder: Path, overrides: list[str], environment: dict[str, str] | None
         capture_output=True,
         text=True,
         timeout=RUN_SECONDS,
-        env={**scratch.environment, **(environment or {})},
+        env={**scratch.user_environment, **(environment or {})},
         cwd=folder.parent,
     )
     scratch.check_clean()
@@ -148,7 +155,7 @@ def start_training(overrides: list[str], scratch: Scratch) -> subprocess.Popen[s
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=scratch.environment,
+        env=scratch.user_environment,
     )
     _started.append(process)
     return process

@@ -80,3 +80,5 @@ def main(spec: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    sys.stdout.flush()
+    os._exit(0)  # gloo's threads have kept an interpreter from ending

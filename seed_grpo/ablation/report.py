@@ -9,9 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seed_grpo.ablation import figures, tables
+from seed_grpo.ablation import figures, measures, tables
 from seed_grpo.ablation.paper import paper_notes
 from seed_grpo.ablation.results import ONE_POINT, ArmResult, Comparison, Results, collect
+from seed_grpo.evaluation.metrics import spread
 from seed_grpo.report.build import Report, Section, to_markdown
 from seed_grpo.report.style import Figure
 from seed_grpo.runs.files import replace_file
@@ -54,6 +55,7 @@ def as_report(results: Results, drawn: list[Figure]) -> Report:
         tables.benchmarks_table(results),
         tables.differences_table(results) if results.comparisons else None,
         tables.power_table(results) if results.comparisons else None,
+        measures.sampled_table(results),
         tables.paper_table(results),
     ]
     sections = [Section(table.title, tables=[table]) for table in found if table is not None]
@@ -76,7 +78,7 @@ def as_json(results: Results) -> dict[str, Any]:
                   "seeds": list(study.seeds), "benchmarks": list(study.benchmarks)},
         "outcome": "greedy accuracy after the last step" + (", mean over the benchmarks" if study.benchmarks else ""),
         "test_set": {"problems": results.problems, "half_interval_95": results.test_error},
-        "arms": [_arm(each) for each in results.arms],
+        "arms": [_arm(each, measures.measures(results)) for each in results.arms],
         "comparisons": [_comparison(each) for each in results.comparisons],
         "runs": [_run(run) for run in results.runs],
         "paper": paper_notes(results.tables),
@@ -86,7 +88,11 @@ def as_json(results: Results) -> dict[str, Any]:
 
 def as_csv(results: Results) -> str:
     """A line per run."""
+    names = measures.measures(results)
     rows = [_run(run) for run in results.runs]
+    for row in rows:
+        found = row.pop("sampled")
+        row.update({name: found.get(name) for name in names})
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -94,7 +100,7 @@ def as_csv(results: Results) -> str:
     return text.getvalue()
 
 
-def _arm(each: ArmResult) -> dict[str, Any]:
+def _arm(each: ArmResult, names: list[str]) -> dict[str, Any]:
     return {
         "name": each.arm.name,
         "label": each.label,
@@ -103,6 +109,7 @@ def _arm(each: ArmResult) -> dict[str, Any]:
         "seeds": sorted(each.runs),
         "before": each.spread("before"),
         "final": each.spread("final"),
+        "sampled": {name: spread(list(found.values())) for name in names if (found := measures.measure(each, name))},
         "best_of_evaluations_biased": each.spread("best"),
         "entropy": each.mean("seed_grpo/entropy"),
         "entropy_mixed": each.mean("seed_grpo/entropy_mixed"),
@@ -146,6 +153,7 @@ def _run(run: StudyRun) -> dict[str, Any]:
         "steps": run.last_step or None,
         "before": run.before,
         "final": run.final,
+        "sampled": measures.sampled(run),
         "best_of_evaluations_biased": run.best,
         "entropy": run.mean("seed_grpo/entropy"),
         "mixed_share": run.mean("seed_grpo/mixed_share"),

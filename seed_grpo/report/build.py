@@ -116,9 +116,9 @@ def _report(runs: Sequence[Run], evaluations: Sequence[Evaluation], title: str) 
         text = "The same responses under another grader: what the choice of a grader is worth."
         sections.append(Section("A second opinion", text, tables=second))
     if runs:
-        table = tables.runs_table(runs)
+        shown = [tables.runs_table(runs), tables.sampled_table(runs)]
         drawn = [figures.training_curves(runs), figures.run_entropy_histogram(runs)]
-        sections.append(Section("Training runs", tables=[table] if table else [], figures=_named(drawn)))
+        sections.append(Section("Training runs", tables=[table for table in shown if table], figures=_named(drawn)))
     examples = [(each.name, from_evaluation(each)) for each in evaluations] + [
         (run.name, from_run(run)) for run in runs
     ]

@@ -20,13 +20,17 @@ STYLES = ("-", "--", "-.", ":")
 
 def training_curves(runs: Sequence[Run]) -> Figure | None:
     """The paper's Fig. 4(f), and what SEED-GRPO adds to it: accuracy, reward, entropy and weight over the steps."""
-    every = (
-        ("val/accuracy", "Accuracy on the validation set (greedy)", False),
+    every = [
+        ("val/accuracy", "Accuracy on the validation set", False),
         ("train/accuracy", "Mean reward of the samples", True),
         ("seed_grpo/entropy", "Semantic entropy, all prompts (nats)", True),
         ("seed_grpo/weight", "Weight f, all prompts", True),
-    )
-    panels = [panel for panel in every if any(panel[0] in record for run in runs for record in run.metrics)]
+    ]
+    recorded = {name for run in runs for record in run.metrics for name in record}
+    if several := sorted(name for name in recorded if name.startswith("val/pass@") and name != "val/pass@1"):
+        every += [(name, f"Validation, {name.removeprefix('val/')}", False) for name in several]
+        every.append(("val/distinct_right", "Distinct right answers per problem", False))
+    panels = [panel for panel in every if panel[0] in recorded]
     if not panels:
         return None
 
@@ -45,7 +49,7 @@ def training_curves(runs: Sequence[Run]) -> Figure | None:
             axis.set_title(title)
             axis.set_xlabel("step")
             axis.ticklabel_format(axis="y", useOffset=False)
-            if "accuracy" in name:
+            if "accuracy" in name or "pass@" in name:
                 axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
         if len(runs) > 1 or len(panels) == 1:
             axes.flat[0].legend()

@@ -227,6 +227,37 @@ def runs_table(runs: Sequence[Run]) -> Table | None:
     return Table("Training runs", header, rows, [note])
 
 
+def sampled_table(runs: Sequence[Run]) -> Table | None:
+    """What validations with several samples per problem measured, for the runs that have them."""
+    rows = []
+    for run in runs:
+        before, after = (run.summary.get(key) or {} for key in ("base_sampled", "final_sampled"))
+        names = {**before, **after}
+        if not names:
+            continue
+        k = max(int(name.removeprefix("pass@")) for name in names if name.startswith("pass@"))
+        shown = [
+            " → ".join(form(each.get(name)) for each in (before, after))
+            for name, form in (
+                ("pass@1", percent), (f"pass@{k}", percent), ("distinct_right", _two), ("entropy_right", _two),
+            )
+        ]  # fmt: skip
+        rows.append(Row([run.name, str(k), *shown]))
+    if not rows:
+        return None
+    header = ["run", "k", "pass@1", "pass@k", "distinct right answers", "entropy of the right answers"]
+    note = (
+        "Before → after. Pass@1 and pass@k in percent: the share of samples that are right, and of problems with a "
+        "right one among k. Where pass@1 rises and pass@k falls, the model became surer and knows less. Distinct right "
+        "answers per problem; entropy (nats) over the problems with a right answer."
+    )
+    return Table("Validation with several samples", header, rows, [note])
+
+
+def _two(value: float | None) -> str:
+    return number(value, "{:.2f}")
+
+
 def _final_accuracy(summary: Mapping[str, Any]) -> str:
     """The last accuracy of a run, with its step if that is not the run's last."""
     step = summary.get("final_step")

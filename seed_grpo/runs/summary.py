@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.runs.files import replace_file
+from seed_grpo.runs.label_turn import label_turn
 from seed_grpo.runs.names import METRICS, SUMMARY
 from seed_grpo.runs.records import read_lines
 
@@ -67,11 +68,15 @@ def summarize(folder: str | Path, config: DictConfig, wall_seconds: float) -> di
     if not steps and not (config.trainer.val_only and validated):
         raise SeedGrpoError(f"{folder} records no training step.", "see its train.log for the reason.")
     final = max((step for step in validated if step > 0), default=None)
+    sampled = {record["step"]: _sampled(record) for record in records if "val/pass@1" in record}
     return {
         "base_accuracy": validated.get(0),
         "base_step": 0 if 0 in validated else None,
         "final_accuracy": None if final is None else validated[final],
         "final_step": final,
+        "base_sampled": sampled.get(0),
+        "final_sampled": sampled.get(final),
+        "label_turn": label_turn(steps),
         "steps": steps[-1]["step"] if steps else 0,
         "seed": config.seed,
         "adv_estimator": config.algorithm.adv_estimator,
@@ -94,6 +99,12 @@ def summarize(folder: str | Path, config: DictConfig, wall_seconds: float) -> di
     }
 
 
+def _sampled(record: dict[str, Any]) -> dict[str, float]:
+    """What a validation with several samples measured: `pass@1`, `pass@k`, `distinct_right`, `entropy_right`."""
+    names = ("val/pass@", "val/distinct_right", "val/entropy_right")
+    return {name.removeprefix("val/"): value for name, value in record.items() if name.startswith(names)}
+
+
 def write_summary(folder: str | Path, summary: dict[str, Any]) -> None:
     """Write `summary.json`."""
     replace_file(Path(folder) / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
@@ -107,6 +118,11 @@ def summary_table(summary: dict[str, Any]) -> Table:
     table = Table(show_header=False, title=f"{summary['adv_estimator']}, {steps} steps")
     for label, value in _accuracies(summary):
         table.add_row(label, value)
+    for label, value in _sampled_rows(summary):
+        table.add_row(label, value)
+    if turn := summary.get("label_turn"):
+        fall = f"{turn['accuracy']:.1%} to {turn['accuracy_last']:.1%}"
+        table.add_row("true accuracy turns, its own reward still rises", f"after step {turn['step']}: {fall}")
     for label, key, form in (
         ("semantic entropy, all prompts", "entropy", "{:.3f} nats"),
         ("semantic entropy, mixed prompts", "entropy_mixed", "{:.3f} nats"),
@@ -134,6 +150,17 @@ def _accuracies(summary: dict[str, Any]) -> list[tuple[str, str]]:
     if final is not None:
         gain = "" if base is None else f"  ({100 * (final - base):+.1f} points)"
         rows.append((f"validation accuracy after step {summary['final_step']}", f"{final:.1%}{gain}"))
+    return rows
+
+
+def _sampled_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """The rows of validations with several samples: before and after."""
+    base, final = summary.get("base_sampled") or {}, summary.get("final_sampled") or {}
+    rows = []
+    for name in {**base, **final}:
+        form = "{:.1%}" if name.startswith("pass@") else "{:.2f}"
+        shown = [form.format(each[name]) for each in (base, final) if name in each]
+        rows.append((f"validation {name.replace('_', ' ')}", " → ".join(shown)))
     return rows
 
 

@@ -18,6 +18,7 @@ import os
 import resource
 import signal
 import sys
+import time
 import warnings
 from typing import Any
 
@@ -74,7 +75,10 @@ def _run(evaluate: Any, text: str, soft_seconds: float) -> dict[str, Any]:
         signal.setitimer(signal.ITIMER_VIRTUAL, soft_seconds + KILL_AFTER)  # its signal, not handled, ends the process
         signal.setitimer(signal.ITIMER_PROF, soft_seconds)
         try:
+            start = time.thread_time()
             value = evaluate(text)
+            if time.thread_time() - start > soft_seconds:  # between two ticks of the kernel's timers
+                raise _TimeUp
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)

@@ -15,6 +15,15 @@ SHORT_ROOTS = ("/tmp", "/var/tmp", "/dev/shm")
 DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ONEAPI_DEVICE_SELECTOR")
 """Which accelerators may be used. Ray also counts its logical GPUs by them, which a run on a CPU has without any."""
 
+BESIDE_OTHERS = {
+    "RAY_worker_niceness": "0",
+    "RAY_raylet_start_wait_time_s": "300",
+    "RAY_worker_register_timeout_seconds": "300",
+}
+"""Ray on a machine that does other work too, unless the user sets these. By default its workers, which are the run,
+have niceness 15: beside two busy processes on two cores something of 20 s took 300, and 37 with equal rights. It gives
+up a node that takes 30 s to come up, and a worker that takes 60."""
+
 
 def short_folder(prefix: str) -> str:
     """Make a temporary folder whose path is short enough for Ray's sockets, wherever TMPDIR points.
@@ -42,7 +51,7 @@ def run_environment(scratch: str, *, on_cpu: bool) -> dict[str, str]:
         scratch: the run's temporary folder.
         on_cpu: whether the run uses no accelerator.
     """
-    environment = dict(os.environ)
+    environment = {**BESIDE_OTHERS, **os.environ}
     if on_cpu:
         for name in DEVICES:
             environment.pop(name, None)

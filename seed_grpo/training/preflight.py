@@ -117,11 +117,18 @@ def training_rows(config: DictConfig) -> int:
 
 
 def check_validation(config: DictConfig) -> None:
-    """Check that a run that is to validate only does validate."""
+    """Check that a run that is to validate only does validate, and that several samples are not one."""
     if config.trainer.val_only and not config.trainer.val_before_train:
         raise UsageError(
             "trainer.val_only=true validates before training, and trainer.val_before_train is false.",
             "set trainer.val_before_train=true.",
+        )
+    validation = config.actor_rollout_ref.rollout.val_kwargs
+    if validation.n > 1 and not (validation.do_sample and validation.temperature > 0):
+        raise UsageError(
+            f"actor_rollout_ref.rollout.val_kwargs.n={validation.n} would draw the same response {validation.n} times: "
+            "validation is greedy.",
+            "set val_kwargs.do_sample=true and val_kwargs.temperature=1, or val_kwargs.n=1.",
         )
 
 

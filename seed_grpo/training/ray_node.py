@@ -23,10 +23,10 @@ from types import FrameType
 
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.runs.files import replace_file
-from seed_grpo.training.environment import short_folder
+from seed_grpo.training.environment import BESIDE_OTHERS, short_folder
 from seed_grpo.training.processes import kill, started_by
 
-START_SECONDS = 120
+START_SECONDS = 300
 """Time for a head to come up."""
 CONNECT_SECONDS = 180
 """Time to connect to a head that is up."""
@@ -162,7 +162,7 @@ def _publish(source: Path, target: Path, node: subprocess.Popen) -> None:
 
 def node_environment() -> dict[str, str]:
     """The environment of Ray's processes, and of all that verl starts in them."""
-    environment = dict(os.environ)
+    environment = {**BESIDE_OTHERS, **os.environ}
     if environment.keys() & {"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"}:
         # Slurm sets this one as well, whatever the make of the GPUs, and verl refuses the pair.
         environment.pop("ROCR_VISIBLE_DEVICES", None)

@@ -20,13 +20,14 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.skip import SkipManager
 
 from seed_grpo.errors import UsageError
-from seed_grpo.meaning.registry import make_meaning
+from seed_grpo.meaning.registry import MEANINGS, make_meaning
 from seed_grpo.measuring import measure_responses
 from seed_grpo.method.labels import GOLD
 from seed_grpo.runs.checkpoints import point_to_newest_whole, seal, step_folder
 from seed_grpo.runs.names import STOP, STOPPED
 from seed_grpo.runs.records import RunRecords
 from seed_grpo.settings import Settings
+from seed_grpo.validation import validation_metrics
 from seed_grpo.verl_plugin.batches import real_final_rows, uid_of, weight_of_rows
 from seed_grpo.verl_plugin.checks import check_group_size
 from seed_grpo.verl_plugin.engine_health import living_engines
@@ -234,7 +235,12 @@ class SeedGrpoMixin(PPOTrainer):
     ) -> dict[str, float]:
         metrics = super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs)
         scores = reward_extra_infos_dict.get("acc") or reward_extra_infos_dict["reward"]
-        metrics["val/accuracy"] = float(np.mean([float(score) for score in scores]))
+        right = [float(score) for score in scores]
+        metrics["val/accuracy"] = float(np.mean(right))
+        # The texts are not at hand here: a meaning that needs them leaves it to the answers.
+        meaning = MEANINGS["exact"](self.settings) if self.meaning.needs_text else self.meaning
+        answers = reward_extra_infos_dict.get("pred") or [None] * len(right)
+        metrics.update(validation_metrics(sample_uids, right, answers, meaning))
         return metrics
 
     def _compute_metrics(self, batch: Any, metrics: dict, timing_raw: dict, global_steps: int, epoch: int) -> None:

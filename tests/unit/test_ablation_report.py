@@ -134,6 +134,32 @@ def test_a_line_a_run(whole: tuple[Path, Study]) -> None:
     assert all(float(row["final"]) == accuracies(out, row["arm"], int(row["seed"]))[-1] for row in rows)
 
 
+def test_several_samples_per_problem(folder: tuple[Path, Study]) -> None:
+    """Their table, with the difference from the arm that each is compared with, seed by seed."""
+    out, study = folder
+    random = np.random.default_rng(0)
+    values: dict[str, list[float]] = {}
+    for arm in FOUR[:3]:
+        values[arm] = [float(value) for value in random.uniform(0.4, 0.9, len(study.seeds))]
+        for seed, value in zip(study.seeds, values[arm], strict=True):
+            path = out / "runs" / arm / f"seed_{seed}" / "summary.json"
+            sampled = {"pass@1": value / 2, "pass@8": value, "distinct_right": 2 * value, "entropy_right": value}
+            rewrite(path, lambda summary, sampled=sampled: summary.update(final_sampled=sampled))
+    write_results(out, study)
+    difference = 100 * (np.mean(values["alpha_0.5"]) - np.mean(values["dr_grpo"]))
+    page = (out / "results.md").read_text(encoding="utf-8").replace("−", "-")
+    table = page[page.index("With several samples per problem") :]
+    row = next(line for line in table.splitlines() if "α = 0.5" in line and "exponential" not in line)
+    assert f"{100 * np.mean(values['alpha_0.5']):.1f} ±" in row
+    assert f"({difference:+.1f}, " in row
+    assert "| – |" in next(line for line in table.splitlines() if "exponential" in line)
+    found = {arm["name"]: arm["sampled"] for arm in written(out)["arms"]}
+    assert found["dr_grpo"]["pass@8"]["mean"] == pytest.approx(np.mean(values["dr_grpo"]))
+    assert found["form_exponential"] == {}
+    with open(out / "results.csv", encoding="utf-8", newline="") as file:
+        assert float(next(csv.DictReader(file))["pass@8"]) == values["dr_grpo"][0]
+
+
 def test_the_paper_beside(whole: tuple[Path, Study]) -> None:
     out, _ = whole
     found = written(out)

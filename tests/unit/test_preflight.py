@@ -28,9 +28,10 @@ from seed_grpo.runs.locks import LOCK, only_run
 from seed_grpo.training import cluster, environment
 from seed_grpo.training.cluster import check_cluster, cluster_address, look_at
 from seed_grpo.training.compose import compose_config
-from seed_grpo.training.environment import MOST_CHARACTERS, run_environment, short_folder
+from seed_grpo.training.environment import BESIDE_OTHERS, MOST_CHARACTERS, run_environment, short_folder
 from seed_grpo.training.model import END_TOKENS, check_lengths, check_model
 from seed_grpo.training.output import check_output, check_ranks
+from seed_grpo.training.ray_node import node_environment
 from seed_grpo.training.steps import settle_steps
 
 # ---- steps ----------------------------------------------------------------------------------------------------------
@@ -270,6 +271,16 @@ def test_a_home_that_cannot_be_written_to_is_replaced(tmp_path: Path, monkeypatc
     assert run_environment(str(tmp_path), on_cpu=True)["HF_HUB_CACHE"] == str(home / ".cache" / "huggingface" / "hub")
     monkeypatch.undo()
     assert run_environment(str(tmp_path), on_cpu=True)["HOME"] == os.environ["HOME"]
+
+
+def test_ray_has_equal_rights_unless_the_user_says_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in BESIDE_OTHERS:
+        monkeypatch.delenv(name)
+    assert run_environment(str(tmp_path), on_cpu=True)["RAY_worker_niceness"] == "0"
+    assert node_environment()["RAY_worker_niceness"] == "0"
+    monkeypatch.setenv("RAY_worker_niceness", "5")
+    assert run_environment(str(tmp_path), on_cpu=False)["RAY_worker_niceness"] == "5"
+    assert node_environment()["RAY_worker_niceness"] == "5"
 
 
 # ---- a cluster that is not there ------------------------------------------------------------------------------------

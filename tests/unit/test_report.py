@@ -86,16 +86,16 @@ def make_evaluation(
     (folder / "problems.jsonl").write_text("".join(json.dumps(record) + "\n" for record in summary.problems))
 
 
-def make_run(folder: Path, estimator: str = "seed_grpo", texts: list[str] | None = None) -> None:
+def make_run(folder: Path, estimator: str = "seed_grpo", texts: list[str] | None = None, k: int = 1) -> None:
     """Write what a training run leaves."""
     generator = np.random.default_rng(0)
     records = RunRecords(folder)
     for step in range(1, 11):
         answers = [
-            (texts[k] if texts and k < len(texts) and step == 10 else str(generator.integers(4))) for k in range(32)
+            (texts[i] if texts and i < len(texts) and step == 10 else str(generator.integers(4))) for i in range(32)
         ]
         batch = measure_responses(
-            [f"u{k // 8}" for k in range(32)],
+            [f"u{i // 8}" for i in range(32)],
             [Sample(None, answer) for answer in answers],
             [float(answer == "1") for answer in answers],
             ByAnswer("exact"),
@@ -103,12 +103,17 @@ def make_run(folder: Path, estimator: str = "seed_grpo", texts: list[str] | None
         )
         records.write_prompts(step, batch.records())
         validation = {"val/accuracy": step / 20} if step % 5 == 0 else {}
+        if validation and k > 1:
+            validation |= {"val/pass@1": step / 20, f"val/pass@{k}": 0.9, "val/distinct_right": step / 5}
         records.write_step(step, {**batch.metrics(), **validation})
     summary: dict[str, Any] = {
         "adv_estimator": estimator, "method": {"alpha": 0.02, "form": "linear"}, "group_size": 8, "seed": 1,
         "steps": 10, "base_accuracy": 0.25, "final_accuracy": 0.5, "entropy": 1.0, "weight": 0.99, "mixed_share": 0.8,
         "training_seconds": 9.0,
     }  # fmt: skip
+    if k > 1:
+        summary["base_sampled"] = {"pass@1": 0.25, f"pass@{k}": 0.95, "distinct_right": 1.25}
+        summary["final_sampled"] = {"pass@1": 0.5, f"pass@{k}": 0.9, "distinct_right": 2.0, "entropy_right": 0.5}
     (folder / "summary.json").write_text(json.dumps(summary))
 
 
@@ -233,6 +238,19 @@ class TestPage:
         assert f"{found['rao_blackwell']['auroc']:.3f} (" in text
         assert f"{100 * found['adaptive_sampling']['gain']:+.1f} points" in text
         assert text.count("<svg") == 2
+
+    def test_validations_with_several_samples_have_a_table(self, folders: dict[str, Path], tmp_path: Path) -> None:
+        make_run(tmp_path / "several", k=8)
+        [section] = [each for each in collect([folders["seed"], tmp_path / "several"], "t").sections
+                     if each.title == "Training runs"]  # fmt: skip
+        runs, several = section.tables
+        assert len(runs.rows) == 2
+        assert [row.cells for row in several.rows] == [
+            ["several", "8", "25.0 → 50.0", "95.0 → 90.0", "1.25 → 2.00", "– → 0.50"]
+        ]
+        svg = section.figures[0].svg
+        assert "pass@8" in svg
+        assert "Distinct right answers" in svg
 
     def test_runs(self, folders: dict[str, Path]) -> None:
         report = collect([folders["seed"], folders["grpo"]], "t")

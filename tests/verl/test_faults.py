@@ -124,6 +124,7 @@ def check_that_the_load_balancer_is_light(scratch: Scratch) -> None:
         assert time.monotonic() < deadline, scratch.processes()
         time.sleep(0.5)
     [balancer] = found
+    assert os.getpriority(os.PRIO_PROCESS, balancer) == os.getpriority(os.PRIO_PROCESS, 0), "it gives way to all others"
     assert "libtorch" not in Path(f"/proc/{balancer}/maps").read_text(encoding="utf-8")
 
 
