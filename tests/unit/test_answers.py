@@ -380,9 +380,9 @@ def processor_seconds(block: str, length: int, behind: str, template: str) -> fl
 def test_a_training_batch_takes_no_time() -> None:
     """2,048 responses of 12,000 characters: a step of 128 prompts with 16 responses each."""
     responses = [LONG["prose"](12_000) + str(number) for number in range(2048)]
-    start = time.perf_counter()
+    start = time.process_time()
     assert {extract_answer(response) for response in responses} == {r"\frac{1}{2}"}
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_a_score() -> None:

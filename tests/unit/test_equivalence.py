@@ -14,6 +14,7 @@ from seed_grpo import cluster_answers, grade_answer
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.meaning.equivalence import LEVELS, AnswerKeyer, cluster_keys, shared_keyer
 from seed_grpo.meaning.equivalence.values import difference
+from seed_grpo.sandbox.pool import PATIENCE
 
 
 def keys(answers: list[str], level: str) -> list[str | None]:
@@ -500,7 +501,7 @@ def test_hostile_answers_have_keys_at_once(
     shared_keyer().keys([r"\sqrt2", rf"\sum_{{k=1}}^{{9}}k+{time.time_ns()}"], "symbolic")  # a worker of each kind runs
     start = time.monotonic()
     first, again = shared_keyer().keys([answer, answer], level)
-    assert time.monotonic() - start < 0.8  # the budget of 0.5 s and 0.3 s
+    assert time.monotonic() - start < PATIENCE * 0.5 + 1
     assert isinstance(first, str)
     assert first == again
     assert not grade_answer(answer, "123456.789", level=level)
@@ -580,7 +581,7 @@ def test_hostile_algebra_is_bounded(answer: str) -> None:
     shared_keyer().keys([r"\sqrt2", rf"\sum_{{k=1}}^{{9}}k+{time.time_ns()}"], "symbolic")  # a worker of each kind runs
     start = time.monotonic()
     assert isinstance(shared_keyer().keys([answer], "symbolic")[0], str)
-    assert time.monotonic() - start < 1.3  # twice the budget of 0.5 s, and the kill
+    assert time.monotonic() - start < 2 * PATIENCE * 0.5 + 1  # two sandboxes, and the longest by the clock
 
 
 def test_long_answers_take_no_room_in_the_cache() -> None:
