@@ -61,7 +61,7 @@ def test_the_gpu_pins_are_what_verl_names() -> None:
     assert f"ARG FLASH_ATTENTION={re.search(r'==([0-9.]+)', flash)[1]}\n" in (DOCKERFILES[0]).read_text()  # type: ignore[index]
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_the_gpu_pins_resolve(tmp_path: Path) -> None:
     """pip finds every pin for Python 3.12, and no two contradict each other. Nothing is installed. (The CPU pins are
     what these tests run in.)"""

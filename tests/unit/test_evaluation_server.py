@@ -389,11 +389,7 @@ def test_samples_that_are_all_the_same_are_noticed(tmp_path: Path) -> None:
         assert "no greedy response has an answer of the form 'gsm8k'" in again["warnings"][0]
 
 
-HARMFUL = {
-    "greedy": {"do_sample": False},
-    "one token": {"do_sample": True, "top_k": 1},
-    "penalty": {"do_sample": True, "repetition_penalty": 50.0, "min_p": 0.9},
-}
+HARMFUL = {"do_sample": False, "temperature": 0.01, "top_k": 1, "repetition_penalty": 50.0, "min_p": 0.9}
 
 
 @contextmanager
@@ -429,13 +425,12 @@ def transformers_serve(model: Path, folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("harm", HARMFUL)
-def test_transformers_serve(harm: str, tmp_path: Path) -> None:
+def test_transformers_serve(tmp_path: Path) -> None:
     """A real inference server, transformers' own, gives what the backend hf gives, whatever the model's folder says."""
     model = tmp_path / "model"
     build_model(model, hidden_size=32, layers=1)
     config = json.loads((model / "generation_config.json").read_text())
-    (model / "generation_config.json").write_text(json.dumps({**config, **HARMFUL[harm]}))
+    (model / "generation_config.json").write_text(json.dumps({**config, **HARMFUL}))
     texts = [f"{a}+{a}=" for a in range(6)]
     source = Source(BackendOptions(str(model), device="cpu"))
     tokenizer = source.load_tokenizer()

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,23 @@ def test_the_progress_of_a_run_fits_the_terminal(columns: int, tmp_path: Path, m
     assert "…" not in shown
     assert "80/100" in shown
     assert "12.3 s/step" in shown
+
+
+def test_a_run_that_is_silent_for_too_long_is_given_up(tmp_path: Path) -> None:
+    from seed_grpo.errors import SeedGrpoError
+    from seed_grpo.runs.names import METRICS, TRAIN_LOG
+    from seed_grpo.training.progress import follow
+
+    (tmp_path / METRICS).touch()
+    (tmp_path / TRAIN_LOG).touch()
+    looks = iter(range(1000))
+
+    def ended() -> bool:
+        if next(looks) == 5:  # whatever is logged is a sign of life
+            (tmp_path / TRAIN_LOG).write_text("still loading", encoding="utf-8")
+        return False
+
+    start = time.monotonic()
+    with pytest.raises(SeedGrpoError, match="recorded and logged nothing for 2 s, after step 0"):
+        follow(tmp_path, 100, ended, 0, silent_seconds=2)
+    assert time.monotonic() - start > 2.5
