@@ -32,7 +32,7 @@ from seed_grpo.errors import SeedGrpoError
 START_SECONDS = 60.0
 TEXTS_A_WORKER = 100
 """A worker that does this many first is sooner done than one that has to be started."""
-PATIENCE = 8
+PATIENCE = 20
 """By the clock, a job may take this many times the processor time that it has: the machine may be busy."""
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
