@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seed_grpo.ablation import figures, measures, tables
+from seed_grpo.ablation import figures, hypotheses, measures, tables
 from seed_grpo.ablation.paper import paper_notes
 from seed_grpo.ablation.results import ONE_POINT, ArmResult, Comparison, Results, collect
 from seed_grpo.evaluation.metrics import spread
@@ -51,6 +51,7 @@ def as_report(results: Results, drawn: list[Figure]) -> Report:
     """Tables, words and figures in the order in which they are read."""
     done = sum(run.state == "done" for run in results.runs)
     found = [
+        hypotheses.hypotheses_table(results),
         tables.arms_table(results),
         tables.benchmarks_table(results),
         tables.differences_table(results) if results.comparisons else None,
@@ -79,6 +80,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "outcome": "greedy accuracy after the last step" + (", mean over the benchmarks" if study.benchmarks else ""),
         "test_set": {"problems": results.problems, "half_interval_95": results.test_error},
         "arms": [_arm(each, measures.measures(results)) for each in results.arms],
+        "hypotheses": [hypotheses.as_dict(each) for each in hypotheses.judged(results)],
         "comparisons": [_comparison(each) for each in results.comparisons],
         "runs": [_run(run) for run in results.runs],
         "paper": paper_notes(results.tables),

@@ -14,6 +14,7 @@ import numpy as np
 
 from seed_grpo.ablation.load import Settings, StudyRun, load_runs, load_settings, test_problems
 from seed_grpo.ablation.paper import TABLES, paper_pair
+from seed_grpo.ablation.registration import check_registered
 from seed_grpo.ablation.statistics import (
     Interval,
     Paired,
@@ -203,7 +204,12 @@ class Results:
 
 
 def collect(out: Path, study: Study) -> Results:
-    """Read the study's folder and compare what has ended."""
+    """Read the study's folder and compare what has ended.
+
+    Raises:
+        SeedGrpoError: the study is not the one that was registered.
+    """
+    check_registered(study, out)
     runs = load_runs(out, study)
     arms = []
     for arm in study.arms:

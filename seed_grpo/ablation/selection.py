@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seed_grpo.ablation.compose import budget_of
 from seed_grpo.ablation.estimate import RunTimes, run_times
 from seed_grpo.ablation.job import Job, RunKey, all_jobs
+from seed_grpo.ablation.registration import check_registered
 from seed_grpo.ablation.run import State, has_records, state_of
 from seed_grpo.ablation.study import Study, read_study
 from seed_grpo.errors import UsageError
@@ -82,7 +83,7 @@ def check_folder(selection: Selection) -> None:
     """Check that the output folder holds this study or none, and that its runs are the study's.
 
     Raises:
-        UsageError: naming the run and the key that differs.
+        UsageError: naming the run and the key that differs. SeedGrpoError: the study was registered, and has changed.
     """
     study, out = selection.study, selection.out
     if out.exists() and not out.is_dir():
@@ -91,6 +92,7 @@ def check_folder(selection: Selection) -> None:
         earlier = read_study(out / STUDY)
         if earlier.name != study.name:
             raise UsageError(f"{out} holds the study {earlier.name}, not {study.name}.", "choose another --out.")
+    check_registered(study, out)
     for job in selection.jobs:
         if not has_records(job.folder):
             continue

@@ -19,6 +19,7 @@ SHIPPED = Path(seed_grpo.configs.__file__).parent / "study"
 FORMAT = "docs/ablations.md has the format."
 RESERVED = ("seed", "trainer.default_local_dir", "trainer.experiment_name")
 """What the study sets for each run."""
+DIRECTIONS = ("higher", "lower")
 WANTED = {
     "str": "a text",
     "str | None": "a text, or leave it out",
@@ -27,6 +28,7 @@ WANTED = {
     "tuple[int, ...]": "a list of whole numbers, such as [1, 2, 3]",
     "tuple[str, ...]": "a list of texts",
     "tuple[Arm, ...]": "a list of arms, each with `name` and `overrides`",
+    "tuple[Hypothesis, ...]": "a list of hypotheses, each with `name`, `statement`, `arm` and `direction`",
     "Assumption | None": "step_seconds, other_seconds and source",
 }
 """In words, what a key of each type holds."""
@@ -73,6 +75,29 @@ class Arm:
 
 
 @dataclass
+class Hypothesis:
+    """What is expected of an arm, written down before the first run.
+
+    Attributes:
+        name: such as `H1`.
+        statement: one sentence.
+        arm: the arm that it is about.
+        direction: `higher` or `lower` than the arm that it is compared with.
+        against: that arm; by default the one that the arm is compared with anyway.
+        measure: `accuracy` (after the last step), or one of a validation with several samples, such as `pass@8`.
+        at_least: the smallest difference that would matter, in the measure's unit (0.01 is one point of accuracy).
+    """
+
+    name: str
+    statement: str
+    arm: str
+    direction: str
+    against: str | None = None
+    measure: str = "accuracy"
+    at_least: float = 0.0
+
+
+@dataclass
 class Study:
     """Arms that are compared, each with the same seeds.
 
@@ -89,6 +114,8 @@ class Study:
         quickstart: make the quickstart's warm-started model and data, one per seed, for all arms.
         keep_checkpoints: leave a finished run's checkpoints where they are; by default they are removed.
         assumed: a run's time before one has been measured.
+        hypotheses: what is expected; with them, the study cannot change after its first run.
+        seeds_because: how the number of seeds was chosen, such as a power calculation.
     """
 
     name: str
@@ -103,10 +130,12 @@ class Study:
     quickstart: bool = False
     keep_checkpoints: bool = False
     assumed: Assumption | None = None
+    hypotheses: tuple[Hypothesis, ...] = ()
+    seeds_because: str | None = None
 
     def __post_init__(self) -> None:
         # OmegaConf hands over lists.
-        for name in ("arms", "seeds", "overrides", "benchmarks", "eval_options"):
+        for name in ("arms", "seeds", "overrides", "benchmarks", "eval_options", "hypotheses"):
             setattr(self, name, tuple(getattr(self, name)))
 
     def arm(self, name: str) -> Arm:
@@ -160,10 +189,12 @@ def read_study(path: str | Path) -> Study:
     path = Path(path)
     try:
         content = {"name": path.stem, "table": None} | _load(path)
-        arms = content.get("arms")
-        for number, arm in enumerate(arms if isinstance(arms, list) else [], start=1):
-            if isinstance(arm, dict):
-                _typed(Arm, arm, f"arms.{arm.get('name', number)}.")
+        kinds: dict[str, type[Arm] | type[Hypothesis]] = {"arms": Arm, "hypotheses": Hypothesis}
+        for key, kind in kinds.items():
+            parts = content.get(key)
+            for number, part in enumerate(parts if isinstance(parts, list) else [], start=1):
+                if isinstance(part, dict):
+                    _typed(kind, part, f"{key}.{part.get('name', number)}.")
         if isinstance(content.get("assumed"), dict):
             _typed(Assumption, content["assumed"], "assumed.")
         study = _typed(Study, content)
@@ -232,7 +263,7 @@ def _load(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-T = TypeVar("T", Study, Arm, Assumption)
+T = TypeVar("T", Study, Arm, Hypothesis, Assumption)
 
 
 def _typed(kind: type[T], content: Mapping[Any, Any], where: str = "") -> T:
@@ -254,7 +285,11 @@ def _typed(kind: type[T], content: Mapping[Any, Any], where: str = "") -> T:
         try:
             config.merge_with({key: _literal(value)})
             # OmegaConf takes a list for a text where a list of texts is wanted.
-            if isinstance(value, list) and key != "arms" and any(isinstance(item, list) for item in value):
+            if (
+                isinstance(value, list)
+                and key not in ("arms", "hypotheses")
+                and any(isinstance(item, list) for item in value)
+            ):
                 raise ValidationError
         except OmegaConfBaseException as error:
             raise UsageError(f"{where}{key} is {brief(value)}.", f"give {wanted[key]}.") from error
@@ -300,6 +335,7 @@ def _check(study: Study) -> None:
             raise UsageError(f"{key} is {reference!r}, and no arm has that name.", hint)
     if study.arm(study.baseline).against not in (None, study.baseline):
         raise UsageError(f"the baseline {study.baseline} has an `against`.", "remove it.")
+    _check_hypotheses(study)
     _check_overrides(study.overrides, "overrides")
     for arm in study.arms:
         _check_overrides(arm.overrides, f"arms.{arm.name}.overrides")
@@ -312,6 +348,26 @@ def _check(study: Study) -> None:
             raise UsageError(f"eval_options holds {option!r}.", remedy)
     if study.assumed and not all(0 <= x < 1e9 for x in (study.assumed.step_seconds, study.assumed.other_seconds)):
         raise UsageError("assumed holds a time below 0, or one that is not a number.", "give seconds.")
+
+
+def _check_hypotheses(study: Study) -> None:
+    names = [each.name for each in study.hypotheses]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"hypotheses holds {twice[0]} twice.", "name each of them once.")
+    for each in study.hypotheses:
+        where = f"hypotheses.{each.name}"
+        for key, arm in (("arm", each.arm), ("against", each.against)):
+            if arm is not None and arm not in [known.name for known in study.arms]:
+                known = [arm.name for arm in study.arms]
+                raise UsageError(
+                    f"{where}.{key} is {arm!r}, and no arm has that name.", _hint(arm, known, "name one of")
+                )
+        if (each.against or study.against(each.arm)) in (None, each.arm):
+            raise UsageError(f"{where} compares {each.arm} with nothing.", "name an arm with `against`.")
+        if each.direction not in DIRECTIONS:
+            raise UsageError(f"{where}.direction is {each.direction!r}.", f"choose one of {', '.join(DIRECTIONS)}.")
+        if not 0 <= each.at_least < 1e9:
+            raise UsageError(f"{where}.at_least is {each.at_least}.", "give a size of 0 or more.")
 
 
 def _check_overrides(overrides: Sequence[str], where: str) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from seed_grpo.ablation.job import Job, RunKey
 from seed_grpo.ablation.overview import Overview
+from seed_grpo.ablation.registration import register
 from seed_grpo.ablation.run import State, remove_checkpoints
 from seed_grpo.ablation.selection import Selection
 from seed_grpo.ablation.study import write_study
@@ -164,6 +165,7 @@ def run_study(selection: Selection, console: Console, launch: Launch) -> dict[Ru
     launch.check()
     out = selection.out
     writable_folder(out)
+    register(selection.study, out)
     write_study(selection.study, out / STUDY)
     states = selection.states()
     over = ("done",) if launch.retry_failed else ("done", "failed")
