@@ -189,7 +189,7 @@ def read_study(path: str | Path) -> Study:
     path = Path(path)
     try:
         content = {"name": path.stem, "table": None} | _load(path)
-        kinds: dict[str, type[Arm] | type[Hypothesis]] = {"arms": Arm, "hypotheses": Hypothesis}
+        kinds: dict[str, Any] = {"arms": Arm, "hypotheses": Hypothesis}
         for key, kind in kinds.items():
             parts = content.get(key)
             for number, part in enumerate(parts if isinstance(parts, list) else [], start=1):
