@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,17 +26,24 @@ DISTRIBUTIONS = {
     "32 answers, the k-th as likely as 1/k": 1 / np.arange(1, 33) / np.sum(1 / np.arange(1, 33)),
 }
 
+COSTED = ((128, 16), (512, 16), (1024, 64), (4096, 64))
+"""Prompts and responses of the batches whose weights are timed."""
+
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def main(
     figure: Annotated[Path | None, typer.Option(help="Draw the picture to this file.")] = None,
+    cost: Annotated[bool, typer.Option("--cost", help="Only measure what all weights together cost.")] = False,
 ) -> None:
     """Print the tables of docs/method.md.
 
     Example: python benchmarks/weights.py --figure docs/images/weights.svg
     """
+    if cost:
+        print(cost_table(costs(COSTED, repeats=21)))
+        return
     print(weight_table())
     print()
     print(split_table())
@@ -137,6 +145,48 @@ def draw(path: Path) -> None:
     right.set_ylabel("weight relative to a certain prompt's")
     right.legend(fontsize=7, frameon=False)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+# ---- cost -----------------------------------------------------------------------------------------------------------
+
+
+def costs(sizes: tuple[tuple[int, int], ...], repeats: int) -> list[tuple[int, int, float, float]]:
+    """Seconds for the paper's weight alone, and for all weights of the registry together, of a batch in memory.
+
+    Args:
+        sizes: prompts and responses per prompt of each batch.
+        repeats: the two are timed in turn, so many times.
+
+    Returns:
+        Prompts, responses, and the medians of the two.
+    """
+    random = np.random.default_rng(0)
+    found = []
+    for prompts, responses in sizes:
+        rewards = (random.random(prompts * responses) < 0.5).astype(float)
+        ids = random.integers(0, 8, prompts * responses)
+        groups = Groups.of(np.repeat(np.arange(prompts), responses).tolist())
+        seconds: dict[str, list[float]] = {"one": [], "all": []}
+        for _ in range(repeats):
+            for name, settings in (("one", MethodSettings()), ("all", MethodSettings(weights=tuple(WEIGHTS)))):
+                start = time.perf_counter()
+                prompt_weights(rewards, groups, ids, settings)
+                seconds[name].append(time.perf_counter() - start)
+        found.append((prompts, responses, float(np.median(seconds["one"])), float(np.median(seconds["all"]))))
+    return found
+
+
+def cost_table(found: list[tuple[int, int, float, float]]) -> str:
+    """The costs, and the growth of what the other weights add: 1 is linear in the number of responses."""
+    added = [all_ - one for _, _, one, all_ in found]
+    sizes = [prompts * responses for prompts, responses, _, _ in found]
+    slope = float(np.polyfit(np.log(sizes), np.log(np.maximum(added, 1e-7)), 1)[0])
+    lines = ["| prompts × responses | uncertainty alone | all weights | added |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| {prompts} × {responses} | {1000 * one:.2f} ms | {1000 * all_:.2f} ms | {1000 * (all_ - one):.2f} ms |"
+        for prompts, responses, one, all_ in found
+    ]
+    return "\n".join([*lines, "", f"What is added grows with the number of responses to the power of {slope:.2f}."])
 
 
 if __name__ == "__main__":

@@ -26,6 +26,20 @@ def test_the_tables_are_what_the_script_prints(tmp_path: Path) -> None:
     assert "<svg" in picture.read_text(encoding="utf-8")
 
 
+def test_all_weights_together_cost_little() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "weights.py"), "--cost"],
+        capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    added = {
+        size: float(cost)
+        for size, cost in re.findall(r"^\| ([\d × ]+) \|.*\| ([\d.]+) ms \|$", done.stdout, flags=re.MULTILINE)
+    }
+    assert added["128 × 16"] < 2
+    assert added["4096 × 64"] < 300 * max(added["128 × 16"], 0.1)  # 128 times the responses
+    assert re.search(r"to the power of -?\d\.\d\d", done.stdout)
+
+
 def test_the_first_table_lists_every_weight() -> None:
     rows = dict(
         re.findall(r"^\| `\[(\w+)\]`(?: \(default\))? \| [^\n]*? \| (no|yes|only [^|]+) \|", PAGE, re.MULTILINE)
