@@ -458,9 +458,12 @@ def test_a_run_is_carried_out_once(small: tuple, tmp_path: Path) -> None:
     assert [path.name for path in held.iterdir()] == [LOCK]
 
 
-def test_a_failure_is_left_with_its_cause_and_can_be_retried(small: tuple, tmp_path: Path) -> None:
+def test_a_failure_is_left_with_its_cause_and_can_be_retried(
+    small: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """There is no data: the check before the run says so."""
     study, _, _ = small
+    monkeypatch.chdir(tmp_path)  # where no quickstart has been
     assert execute(job(study, tmp_path, "b", 1)) == "failed"
     folder = tmp_path / "runs" / "b" / "seed_1"
     first = json.loads((folder / FAILED).read_text())
