@@ -8,9 +8,12 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from seed_grpo.errors import SeedGrpoError, last_line
+from seed_grpo.training.environment import NOT_UP, STARTS
+from seed_grpo.training.processes import kill, started_by
 
 FAILURE_MARK = "SEED_GRPO_FAILURE: "
 """A failure is printed behind this mark, in one line; `launch` looks for it."""
@@ -104,7 +107,12 @@ class _EarlyRay:
 
             arguments: Any = OmegaConf.to_container(self._config.ray_kwargs.ray_init, resolve=True)
             del arguments["runtime_env"]
-            ray.init(**arguments, _temp_dir=self._scratch)
+
+            def clean_up() -> None:
+                ray.shutdown()
+                kill(started_by(os.getpid(), self._scratch))
+
+            start_again(lambda: ray.init(**arguments, _temp_dir=self._scratch), clean_up)
             start_transfer_queue(self._config.transfer_queue)
         except BaseException as error:
             self._error = error
@@ -121,6 +129,19 @@ class _EarlyRay:
             )
         if self._error is not None:
             raise self._error
+
+
+def start_again(start: Callable[[], Any], clean_up: Callable[[], Any]) -> None:
+    """Start a Ray, up to `STARTS` times if its node does not come up."""
+    for tries_left in reversed(range(STARTS)):
+        try:
+            start()
+            return
+        except Exception as error:
+            if NOT_UP not in str(error) or not tries_left:
+                raise
+            print("Ray's node did not come up: once more.", flush=True)
+            clean_up()
 
 
 def failure_line(error: BaseException) -> str:

@@ -17,12 +17,17 @@ DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"
 
 BESIDE_OTHERS = {
     "RAY_worker_niceness": "0",
-    "RAY_raylet_start_wait_time_s": "300",
+    "RAY_raylet_start_wait_time_s": "60",
     "RAY_worker_register_timeout_seconds": "300",
 }
 """Ray on a machine that does other work too, unless the user sets these. By default its workers, which are the run,
 have niceness 15: beside two busy processes on two cores something of 20 s took 300, and 37 with equal rights. It gives
 up a node that takes 30 s to come up, and a worker that takes 60."""
+NOT_UP = "The current node timed out during startup"
+"""What Ray says if a node does not come up. It chooses ports some time before it binds them: on a machine with several
+Rays another may have taken one, and the next try succeeds."""
+STARTS = 3
+"""How often a node is started that does not come up."""
 
 
 def short_folder(prefix: str) -> str:

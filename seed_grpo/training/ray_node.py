@@ -23,7 +23,7 @@ from types import FrameType
 
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.runs.files import replace_file
-from seed_grpo.training.environment import BESIDE_OTHERS, short_folder
+from seed_grpo.training.environment import BESIDE_OTHERS, NOT_UP, STARTS, short_folder
 from seed_grpo.training.processes import kill, started_by
 
 START_SECONDS = 300
@@ -31,6 +31,8 @@ START_SECONDS = 300
 CONNECT_SECONDS = 180
 """Time to connect to a head that is up."""
 ANY_PORT = "0"
+CURRENT = "ray_current_cluster"
+"""Where Ray writes the address of a head that is up."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 """SIGUSR2 because srun passes it on; at SIGTERM it kills what it runs, with no time to clean up."""
 
@@ -119,23 +121,29 @@ def start(
     for signal_number in STOP_SIGNALS:
         signal.signal(signal_number, _leave)
     messages = folder / "start.log"
-    with open(messages, "wb") as output:
-        node = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=node_environment(),
-            start_new_session=True,
-            preexec_fn=_ignore_notices,
-        )
     if notice_file is not None:
         signal.signal(signal.SIGUSR1, lambda *_: notice_file.touch())
     try:
-        if address_file is not None:
-            _publish(folder / "ray_current_cluster", address_file, node)
-        status = node.wait()
-        print(f"Ray on {name} ended by itself, status {status}:\n{messages.read_text(errors='replace')}", flush=True)
+        for tries_left in reversed(range(STARTS)):
+            with open(messages, "wb") as output:
+                node = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=node_environment(),
+                    start_new_session=True,
+                    preexec_fn=_ignore_notices,
+                )
+            if address_file is not None:
+                _publish(folder / CURRENT, address_file, node)
+            status = node.wait()
+            said = messages.read_text(errors="replace")
+            print(f"Ray on {name} ended by itself, status {status}:\n{said}", flush=True)
+            if NOT_UP not in said or not tries_left:
+                break
+            kill(started_by(os.getpid(), str(folder)))
+            (folder / CURRENT).unlink(missing_ok=True)
         return status or 1
     finally:
         _end(folder)

@@ -248,7 +248,16 @@ LONG = {
 @pytest.mark.parametrize("kind", list(LONG))
 def test_time_grows_with_the_length_and_no_faster(kind: str, closing: str) -> None:
     """The longest answers that rules are applied to, made of one piece over and over: no rule is worse than linear."""
-    piece = LONG[kind]
+    for tries_left in (2, 1, 0):  # a neighbour on the same core makes some measurements wrong, and not always the same
+        short, long = times_of(LONG[kind], closing)
+        if long < 12 * short + 0.002 or not tries_left:
+            break
+    assert long < 12 * short + 0.002, f"four times as long took {long / short:.1f} times as long"
+    assert long < 0.1
+
+
+def times_of(piece: str, closing: str) -> list[float]:
+    """Seconds of the processor for 500 and for 2,000 characters."""
     times = []
     for length in (500, 2000):
         repeats = length // (len(piece) + len(closing))
@@ -259,5 +268,4 @@ def test_time_grows_with_the_length_and_no_faster(kind: str, closing: str) -> No
             normalized_key(answer)
             best = min(best, time.process_time() - start)
         times.append(best)
-    assert times[1] < 12 * times[0] + 0.002, f"four times as long took {times[1] / times[0]:.1f} times as long"
-    assert times[1] < 0.1
+    return times
