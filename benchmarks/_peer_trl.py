@@ -21,7 +21,7 @@ ON_A_CPU: dict[str, Any] = {
     "report_to": "none",
     "disable_tqdm": True,
 }
-"""What GRPOConfig needs where there is no GPU, and no reports."""
+"""Options of GRPOConfig for training on a CPU without reporting to any service."""
 
 
 def main(spec: dict[str, Any]) -> None:

@@ -155,7 +155,7 @@ def costs(sizes: tuple[tuple[int, int], ...], repeats: int) -> list[tuple[int, i
 
     Args:
         sizes: prompts and responses per prompt of each batch.
-        repeats: the two are timed in turn, so many times.
+        repeats: how often each of the two is timed; they take turns.
 
     Returns:
         Prompts, responses, and the medians of the two.

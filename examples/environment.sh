@@ -61,7 +61,8 @@ make_vllm_environment() {
     # Where both lists name a package, the version of the first holds.
     "${pip[@]}" --no-deps -r <(awk -F== '!/^#/ && $1 != "torch" && !seen[tolower($1)]++' \
         requirements/cpu_vllm.txt requirements/cpu.txt)
-    "${pip[@]}" -r <(grep -E '^(execnet|hypothesis|pytest|pytest-timeout|pytest-xdist)==' requirements/dev.txt) 'setuptools>=77' wheel
+    "${pip[@]}" -r <(grep -E '^(hypothesis|pytest|pytest-timeout|pytest-xdist)==' requirements/dev.txt) \
+        'setuptools>=77' wheel
     "${pip[@]}" --no-deps --no-build-isolation -e .
     echo "$state" >"$stamp"
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seed_grpo.ablation.measures import measure
 from seed_grpo.ablation.results import ArmResult, Results, p_value, points
-from seed_grpo.ablation.statistics import Paired, compare, holm, smallest_visible
+from seed_grpo.ablation.statistics import Paired, compare, holm
 from seed_grpo.report.tables import Row, Table
 
 if TYPE_CHECKING:
@@ -34,11 +34,6 @@ class Tested:
     paired: Paired
     holm_p: float | None
     verdict: str
-
-    @property
-    def visible(self) -> float | None:
-        """The smallest true difference that so many seeds see with a power of 80 %."""
-        return smallest_visible(self.paired.std, self.paired.n) if self.paired.std else None
 
 
 def judged(results: Results) -> list[Tested]:
@@ -71,7 +66,7 @@ def verdict(paired: Paired, holm_p: float | None, direction: str, at_least: floa
     if sign * paired.mean > 0 and holm_p < 0.05:
         return HELD
     most = max(sign * bound for bound in paired.t_interval)
-    return REFUTED if most < at_least or most < 0 else OPEN
+    return REFUTED if most < at_least else OPEN
 
 
 def hypotheses_table(results: Results) -> Table | None:
@@ -93,7 +88,7 @@ def hypotheses_table(results: Results) -> Table | None:
                     "–" if paired.mean is None else form(paired.mean),
                     "–" if paired.t_interval is None else " to ".join(map(form, paired.t_interval)),
                     "–" if each.holm_p is None else p_value(each.holm_p),
-                    "–" if each.visible is None else form(each.visible).lstrip("+"),
+                    "–" if paired.visible is None else form(paired.visible).lstrip("+"),
                     each.verdict,
                 ]
             )
@@ -102,8 +97,8 @@ def hypotheses_table(results: Results) -> Table | None:
     notes = [
         "Registered before the first run (registered.json). Held: the difference has the stated direction, and the "
         "paired t test survives Holm's correction over the hypotheses. Refuted: the interval ends below the smallest "
-        "difference that would matter. Visible: the smallest true difference that so many pairs see with a power of "
-        "80 %. Shares in points.",
+        "difference that would matter. Visible: the smallest true difference that this many pairs detect with a power "
+        "of 80 %. Shares in points.",
         *([f"Number of seeds: {results.study.seeds_because}"] if results.study.seeds_because else []),
     ]
     return Table("Hypotheses", header, rows, notes)
@@ -123,7 +118,7 @@ def as_dict(each: Tested) -> dict[str, Any]:
         "difference": each.paired.mean,
         "interval": each.paired.t_interval,
         "holm_p": each.holm_p,
-        "smallest_visible": each.visible,
+        "smallest_visible": each.paired.visible,
         "verdict": each.verdict,
     }
 

@@ -73,13 +73,13 @@ def as_report(results: Results, drawn: list[Figure]) -> Report:
 
 def as_json(results: Results) -> dict[str, Any]:
     """Everything that was computed, for machines. Accuracies and differences are shares."""
-    study = results.study
+    study, names = results.study, measures.measures(results)
     return {
         "study": {"name": study.name, "title": study.title, "table": study.table, "baseline": study.baseline,
                   "seeds": list(study.seeds), "benchmarks": list(study.benchmarks)},
         "outcome": "greedy accuracy after the last step" + (", mean over the benchmarks" if study.benchmarks else ""),
         "test_set": {"problems": results.problems, "half_interval_95": results.test_error},
-        "arms": [_arm(each, measures.measures(results)) for each in results.arms],
+        "arms": [_arm(each, names) for each in results.arms],
         "hypotheses": [hypotheses.as_dict(each) for each in hypotheses.judged(results)],
         "comparisons": [_comparison(each) for each in results.comparisons],
         "runs": [_run(run) for run in results.runs],

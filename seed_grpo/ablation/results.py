@@ -22,7 +22,6 @@ from seed_grpo.ablation.statistics import (
     holm,
     seeds_needed,
     share_error,
-    smallest_visible,
     std_interval,
 )
 from seed_grpo.evaluation.metrics import spread
@@ -109,9 +108,8 @@ class Comparison:
 
     @property
     def visible(self) -> float | None:
-        """The smallest true difference that so many seeds see with a power of 80 %."""
-        known = self.paired.std is not None and self.paired.std > 0
-        return smallest_visible(self.paired.std, self.paired.n) if known and self.paired.std else None
+        """See `Paired.visible`."""
+        return self.paired.visible
 
     def seeds_for(self, difference: float | None) -> SeedsNeeded | None:
         """How many seeds a true difference of this size would need; None if the spread is unknown or 0."""

@@ -55,6 +55,11 @@ class Paired:
     def n(self) -> int:
         return len(self.differences_S)
 
+    @property
+    def visible(self) -> float | None:
+        """The smallest true difference that this many seeds detect with a power of 80 %; None without a spread."""
+        return smallest_visible(self.std, self.n) if self.std else None
+
 
 def compare(arm: Mapping[int, float], other: Mapping[int, float]) -> tuple[Paired, list[int]]:
     """Compare two arms on the seeds that both have.

@@ -22,7 +22,8 @@ def label_turn(steps: list[dict[str, Any]]) -> dict[str, float] | None:
             gold answers.
 
     Returns:
-        `step`, the true `accuracy` there and at the end, and the `reward` at both; None if there is no turn.
+        The `step` of the turn, and the true accuracy and the own reward at that step (`accuracy`, `reward`) and at the
+        last one (`accuracy_last`, `reward_last`); None if there is no turn.
     """
     known = [record for record in steps if TRUE in record]
     if len(known) < 2 * TURN_WINDOW:

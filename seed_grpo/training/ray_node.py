@@ -104,37 +104,14 @@ def start(
             ignores that signal here.
     """
     folder = Path(short_folder("ray-"))
-    where = [f"--address={head}"] if head else ["--head", f"--port={ANY_PORT}", "--include-dashboard=false"]
-    command = [
-        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", *where),
-        f"--node-name={name}",
-        f"--node-ip-address={own_address}",
-        f"--num-cpus={cpus}",
-        f"--num-gpus={gpus}",
-        f"--temp-dir={folder}",
-        # Ray's defaults are fixed ports, of which a shared machine may have lost some.
-        f"--min-worker-port={ANY_PORT}",
-        f"--max-worker-port={ANY_PORT}",
-        f"--dashboard-agent-listen-port={free_port()}",
-        *([] if head else [f"--ray-client-server-port={free_port()}"]),
-    ]
     for signal_number in STOP_SIGNALS:
         signal.signal(signal_number, _leave)
-    messages = folder / "start.log"
     if notice_file is not None:
         signal.signal(signal.SIGUSR1, lambda *_: notice_file.touch())
+    messages = folder / "start.log"
     try:
         for tries_left in reversed(range(STARTS)):
-            with open(messages, "wb") as output:
-                node = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=node_environment(),
-                    start_new_session=True,
-                    preexec_fn=_ignore_notices,
-                )
+            node = _start_node(_command(name, own_address, cpus, gpus, head, folder), messages)
             if address_file is not None:
                 _publish(folder / CURRENT, address_file, node)
             status = node.wait()
@@ -147,6 +124,38 @@ def start(
         return status or 1
     finally:
         _end(folder)
+
+
+def _command(name: str, own_address: str, cpus: int, gpus: int, head: str | None, folder: Path) -> list[str]:
+    """What starts the node; its ports are chosen anew each time."""
+    where = [f"--address={head}"] if head else ["--head", f"--port={ANY_PORT}", "--include-dashboard=false"]
+    return [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", *where),
+        f"--node-name={name}",
+        f"--node-ip-address={own_address}",
+        f"--num-cpus={cpus}",
+        f"--num-gpus={gpus}",
+        f"--temp-dir={folder}",
+        # Ray's defaults are fixed ports, of which a shared machine may have lost some.
+        f"--min-worker-port={ANY_PORT}",
+        f"--max-worker-port={ANY_PORT}",
+        f"--dashboard-agent-listen-port={free_port()}",
+        *([] if head else [f"--ray-client-server-port={free_port()}"]),
+    ]
+
+
+def _start_node(command: list[str], messages: Path) -> subprocess.Popen:
+    """The node's process, which says what it has to say in a file."""
+    with open(messages, "wb") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=node_environment(),
+            start_new_session=True,
+            preexec_fn=_ignore_notices,
+        )
 
 
 def free_port() -> int:
