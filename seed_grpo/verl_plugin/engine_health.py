@@ -44,36 +44,46 @@ def living_engines(rollout_name: str, replicas: Callable[[], Sequence[Any]]) -> 
     if rollout_name != VLLM_ROLLOUT:
         yield
         return
+    watched = threading.current_thread() is threading.main_thread()
+    main = threading.main_thread().ident or 0
     ended = threading.Event()
+    leaving = threading.Lock()  # nothing is sent once the body has ended: the signal may mean something else by then
     found: list[SeedGrpoError] = []
+    inside = False
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
-        if not ended.is_set():
+        if inside:
             raise KeyboardInterrupt
 
     def watch() -> None:
         while not ended.wait(PAUSE_SECONDS):
-            if error := _first_dead(replicas()):
-                found.append(error)
-                signal.pthread_kill(main, _SIGNAL)
-                return
+            error = _first_dead(replicas())
+            with leaving:
+                if error and not ended.is_set():
+                    found.append(error)
+                    signal.pthread_kill(main, _SIGNAL)
+                    return
 
-    watched = threading.current_thread() is threading.main_thread()
-    main = threading.main_thread().ident or 0
     before = signal.signal(_SIGNAL, interrupt) if watched else None
     if watched:
         threading.Thread(target=watch, name="engine-health", daemon=True).start()
     try:
-        yield
+        try:
+            inside = True
+            yield
+        finally:
+            inside = False  # what interrupts before this line is caught below, in the place of the body's own error
     except (Exception, KeyboardInterrupt) as error:
-        ended.set()
+        with leaving:
+            ended.set()
         dead = found[0] if found else None if isinstance(error, KeyboardInterrupt) else _first_dead(replicas())
         if dead is None:
             raise
         logger.error("What the dead engine led to:", exc_info=error)
         raise dead from None
     finally:
-        ended.set()
+        with leaving:
+            ended.set()
         if watched:
             signal.signal(_SIGNAL, before or signal.SIG_DFL)
 

@@ -69,6 +69,22 @@ def test_what_a_dead_engine_leads_to_is_not_the_cause() -> None:
         raise RuntimeError("Sync replay buffer selected terminal groups with no materializable trajectories.")
 
 
+def test_a_death_at_the_very_end_interrupts_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the watching thread is about to send when the body ends, it does not reach what comes after."""
+    monkeypatch.setattr(engine_health, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(engine_health, "_first_dead", lambda replicas: SeedGrpoError("dead", "start it again."))
+    for number in range(300):
+        try:
+            with living_engines("vllm", lambda: []):
+                for _ in range(number % 50):
+                    pass
+                if number % 2:
+                    raise RuntimeError("the body's own error")
+        except SeedGrpoError:
+            pass
+    time.sleep(0.1)  # a signal that came now would end the test, or this process
+
+
 @pytest.mark.parametrize("error", [ValueError("something else"), KeyboardInterrupt()])
 def test_other_errors_stay_what_they_are(error: BaseException) -> None:
     with server([HEALTHY]) as replicas, pytest.raises(type(error)), living_engines("vllm", lambda: replicas):
