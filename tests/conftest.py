@@ -33,8 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    # The plan's test compares the times of two runs, one of which is the first shared one: they are to be neighbours.
-    items.sort(key=lambda item: (group_of(item) not in (SHARED_RUNS, OWN_RUNS), item.path.name != "test_plan.py"))
+    items.sort(key=lambda item: group_of(item) not in (SHARED_RUNS, OWN_RUNS))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

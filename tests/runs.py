@@ -119,6 +119,15 @@ class Scratch:
         assert len(victims) == 1, (part, self.processes())
         os.kill(victims[0], signal.SIGKILL)
 
+    def driver_and_trainer(self) -> tuple[int, int]:
+        """A run's driver, and the fork of it that trains; the one that keeps Ray has children."""
+        import psutil
+
+        drivers = [pid for pid, line in self.processes().items() if "seed_grpo.training.driver" in line]
+        [driver] = [pid for pid in drivers if psutil.Process(pid).ppid() not in drivers]
+        [trainer] = [pid for pid in drivers if pid != driver and not psutil.Process(pid).children()]
+        return driver, trainer
+
     def check_ends(self, seconds: float = 60) -> None:
         """All processes end within a time, and no folder is left."""
         deadline = time.monotonic() + seconds

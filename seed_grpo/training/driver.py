@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -9,63 +10,126 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from seed_grpo.errors import SeedGrpoError, last_line
-from seed_grpo.training.environment import NOT_UP, STARTS
-from seed_grpo.training.processes import kill, started_by
+from seed_grpo.training.fork_server import Worker
+from seed_grpo.training.own_ray import OwnRay
 
 FAILURE_MARK = "SEED_GRPO_FAILURE: "
 """A failure is printed behind this mark, in one line; `launch` looks for it."""
-START_SECONDS = 600.0
-"""For Ray and TransferQueue to start on this machine."""
 OF_THE_CLUSTER = {"num_cpus", "num_gpus", "resources", "object_store_memory", "include_dashboard", "dashboard_host",
                   "dashboard_port"}  # fmt: skip
 """A cluster that is there already brings its own; Ray refuses to be told them again."""
 
 
-def main(config_path: str, scratch: str) -> None:
+def main(config_path: str, scratch: str) -> int | Worker:
     """Run verl's V1 trainer with a composed configuration, as verl's own `main_ppo` does.
 
     Args:
         config_path: the configuration as YAML.
         scratch: a folder for Ray's files; unused if the run joins a cluster that is already there.
+
+    Returns:
+        The exit status; in a process that was forked for a worker of Ray, what it is to run.
     """
     # SIGTERM ends the run like Ctrl-C: Ray's processes are stopped on the way out.
     signal.signal(signal.SIGTERM, _interrupt)
     # The launcher answers this one; Slurm may send it to every process of a job.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    threading.Thread(target=end_with_owner, daemon=True).start()
+    descriptors = _inherited()
     from omegaconf import OmegaConf
 
     config: Any = OmegaConf.load(config_path)
-    for name, value in config.ray_kwargs.ray_init.runtime_env.get("env_vars", {}).items():
-        os.environ.setdefault(name, str(value))
-    # Only now: the plugin reads the environment when it is imported.
     from seed_grpo.training.cluster import cluster_address
-    from seed_grpo.verl_plugin.launch import check_config, train_here, train_in_actor
     from seed_grpo.verl_plugin.runtime import RuntimeSettings
 
     address = cluster_address(config)
-    here = RuntimeSettings.from_config(config.get("seed_grpo_runtime")).trainer_in_driver and not address
-    early = _EarlyRay(config, scratch) if here else None
+    if RuntimeSettings.from_config(config.get("seed_grpo_runtime")).trainer_in_driver and not address:
+        return _train_here(config, scratch, descriptors)
+    threading.Thread(target=end_with_owner, daemon=True).start()
+    try:
+        _check(config)
+        _prepare_ray(config, address, scratch)
+        _train_in_actor(config)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return 0
 
-    import ray
 
+def _inherited() -> list[int]:
+    """Descriptors that this process was started with: the lock of the run's folder is one."""
+    listed = [int(name) for name in os.listdir("/dev/fd")]
+    return [number for number in listed if number > 2 and os.path.exists(f"/dev/fd/{number}")]
+
+
+def _check(config: Any) -> None:
     from seed_grpo.training.resolvers import attention_note
+    from seed_grpo.verl_plugin.launch import check_config
 
     print(attention_note(config))
     check_config(config)
+
+
+def _train_in_actor(config: Any) -> None:
+    import ray
+
+    from seed_grpo.verl_plugin.launch import train_in_actor
+
     try:
-        if early is not None:
-            early.wait()
-            train_here(config)
-        else:
-            _prepare_ray(config, address, scratch)
-            train_in_actor(config)
+        train_in_actor(config)
     finally:
         ray.shutdown()
-        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _train_here(config: Any, scratch: str, private: list[int]) -> int | Worker:
+    """Train on this machine alone: Ray starts while this process imports verl.
+
+    On Linux and without an accelerator, the trainer and all workers of Ray are then forked from it.
+    """
+    from omegaconf import OmegaConf
+
+    from seed_grpo.training.fork_server import ForkServer, end_with_parent, py_executable
+    from seed_grpo.verl_plugin.launch import import_libraries, import_workers
+
+    # Ray's default for a Ray of one's own, said before any process imports Ray.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    arguments: Any = OmegaConf.to_container(config.ray_kwargs.ray_init, resolve=True)
+    ray = OwnRay(arguments, scratch, private)
+    here = os.getpid()
+    try:
+        import_libraries()
+        ray.wait()
+        _check(config)
+        if config.trainer.device != "cpu" or sys.platform != "linux":
+            threading.Thread(target=end_with_owner, daemon=True).start()
+            _connect_and_train(config, ray, None)
+            return 0
+        import_workers(config.actor_rollout_ref.rollout.name)
+        server = ForkServer(scratch)
+        gc.freeze()  # collecting garbage would copy the pages that the forks share
+        trainer = os.fork()
+        if not trainer:
+            end_with_parent(signal.SIGTERM)
+            run_and_exit(lambda: _connect_and_train(config, ray, py_executable(scratch)))
+        return server.serve(trainer, lambda: os.kill(trainer, signal.SIGTERM), private)
+    finally:
+        if os.getpid() == here:
+            ray.end()
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _connect_and_train(config: Any, ray: OwnRay, py_executable: str | None) -> int:
+    from seed_grpo.verl_plugin.launch import train_here
+
+    ray.connect(py_executable)
+    signal.signal(signal.SIGTERM, _interrupt)  # Ray has put its own there
+    try:
+        train_here(config)
+    finally:
+        ray.disconnect()
+    return 0
 
 
 def _prepare_ray(config: Any, address: str | None, scratch: str) -> None:
@@ -82,66 +146,6 @@ def _prepare_ray(config: Any, address: str | None, scratch: str) -> None:
                 ray_init.pop(name)
         else:
             ray_init["_temp_dir"] = scratch
-
-
-class _EarlyRay:
-    """Ray and TransferQueue on this machine, started while this process still imports verl.
-
-    verl's task runner finds both running. Ray's processes inherit the environment of this one: a `runtime_env` would
-    start each of them anew.
-    """
-
-    def __init__(self, config: Any, scratch: str) -> None:
-        self._config = config
-        self._scratch = scratch
-        self._error: BaseException | None = None
-        self._done = threading.Event()
-        threading.Thread(target=self._start, daemon=True).start()
-
-    def _start(self) -> None:
-        try:
-            import ray
-            from omegaconf import OmegaConf
-
-            from seed_grpo.verl_plugin.launch import start_transfer_queue
-
-            arguments: Any = OmegaConf.to_container(self._config.ray_kwargs.ray_init, resolve=True)
-            del arguments["runtime_env"]
-
-            def clean_up() -> None:
-                ray.shutdown()
-                kill(started_by(os.getpid(), self._scratch))
-
-            start_again(lambda: ray.init(**arguments, _temp_dir=self._scratch), clean_up)
-            start_transfer_queue(self._config.transfer_queue)
-        except BaseException as error:
-            self._error = error
-        self._done.set()
-        # The kernel ends Ray's processes with the thread that started them.
-        threading.Event().wait()
-
-    def wait(self) -> None:
-        """Return once both run; raises what went wrong."""
-        if not self._done.wait(START_SECONDS):
-            raise SeedGrpoError(
-                f"Ray and TransferQueue did not start within {START_SECONDS:.0f} s.",
-                "look at the machine's load and memory, and at what Ray said before this in the log.",
-            )
-        if self._error is not None:
-            raise self._error
-
-
-def start_again(start: Callable[[], Any], clean_up: Callable[[], Any]) -> None:
-    """Start a Ray, up to `STARTS` times if its node does not come up."""
-    for tries_left in reversed(range(STARTS)):
-        try:
-            start()
-            return
-        except Exception as error:
-            if NOT_UP not in str(error) or not tries_left:
-                raise
-            print("Ray's node did not come up: once more.", flush=True)
-            clean_up()
 
 
 def failure_line(error: BaseException) -> str:
@@ -167,10 +171,13 @@ def end_with_owner() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-if __name__ == "__main__":
-    status = 0
+def run_and_exit(run: Callable[[], int | Worker]) -> Worker:
+    """End the process with the status that `run` returns, or that its failure has; returns what a fork is to run."""
+    status: int | Worker = 0
     try:
-        main(*sys.argv[1:])
+        status = run()
+        if isinstance(status, Worker):
+            return status
     except KeyboardInterrupt:
         status = 130
     except Exception as error:
@@ -179,5 +186,13 @@ if __name__ == "__main__":
         status = 1
     sys.stdout.flush()
     sys.stderr.flush()
+    if status < 0:  # the trainer was killed, and its owner looks at this process
+        with suppress(OSError):
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
     # The interpreter would wait for the threads of rollouts that an asynchronous run has left in flight.
     os._exit(status)
+
+
+if __name__ == "__main__":
+    run_and_exit(lambda: main(*sys.argv[1:])).run()

@@ -140,6 +140,7 @@ def _run(config: DictConfig, folder: Path, lock: int, verbose: bool) -> None:
 
 def _run_driver(config: DictConfig, folder: Path, config_path: Path, scratch: str, lock: int, verbose: bool) -> None:
     log_path = folder / TRAIN_LOG
+    env_vars = config.ray_kwargs.ray_init.runtime_env.get("env_vars", {})
     with open(log_path, "ab") as log:
         log_start = log.tell()
         driver = subprocess.Popen(
@@ -150,6 +151,8 @@ def _run_driver(config: DictConfig, folder: Path, config_path: Path, scratch: st
             start_new_session=True,
             pass_fds=[lock],  # the folder is held until the driver has ended, too
             env={
+                # At its start: the memory allocator reads some of these before anything else.
+                **{name: str(value) for name, value in env_vars.items()},
                 **run_environment(scratch, on_cpu=config.trainer.device == "cpu"),
                 "PYTHONUNBUFFERED": "1",
                 "TENSORBOARD_DIR": str(folder / "tensorboard"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import random
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -31,6 +33,9 @@ START_SECONDS = 300
 CONNECT_SECONDS = 180
 """Time to connect to a head that is up."""
 ANY_PORT = "0"
+LOWEST_PORT = 10100
+"""Above those that Ray and others use by default."""
+EPHEMERAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 CURRENT = "ray_current_cluster"
 """Where Ray writes the address of a head that is up."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
@@ -159,10 +164,23 @@ def _start_node(command: list[str], messages: Path) -> subprocess.Popen:
 
 
 def free_port() -> int:
-    """A port that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return probe.getsockname()[1]
+    """A port that nobody uses at the moment, and that the system does not give to the next who asks for any port, as
+    Ray's head does."""
+    ports = sorted(set(range(LOWEST_PORT, 1 << 16)) - set(_given_out())) or range(LOWEST_PORT, 1 << 16)
+    for port in random.SystemRandom().sample(ports, len(ports)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("", port))
+            return port
+    raise SeedGrpoError("No port is free.", "look at what this machine runs.")
+
+
+def _given_out() -> range:
+    """The ports among which the system chooses; IANA's where it does not say."""
+    try:
+        first, last = map(int, EPHEMERAL_PORTS.read_text(encoding="utf-8").split())
+    except (OSError, ValueError):
+        first, last = 49152, 65535
+    return range(first, last + 1)
 
 
 def _publish(source: Path, target: Path, node: subprocess.Popen) -> None:

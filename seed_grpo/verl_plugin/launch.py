@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from seed_grpo.errors import UsageError
 from seed_grpo.verl_plugin import registered, require_registered
+from seed_grpo.verl_plugin.names import HF_ROLLOUT
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -71,11 +73,27 @@ def train_here(config: DictConfig) -> None:
     TaskRunnerV1.__ray_metadata__.modified_class().run(config)  # type: ignore[attr-defined]
 
 
-def start_transfer_queue(settings: Any) -> None:
-    """Start TransferQueue with the configuration's node `transfer_queue`; verl then finds it running."""
-    import transfer_queue
+LIBRARIES = ("datasets", "fastapi", "pandas", "peft", "scipy.stats", "tensordict", "transformers")
+"""What verl imports besides Ray: nine tenths of the time that `import verl` takes."""
+TRAINER_AND_WORKERS = ("transfer_queue.controller", "verl.trainer.main_ppo", "verl.workers.engine_workers",
+                       "seed_grpo.verl_plugin.cpu.worker")  # fmt: skip
+SERVER = {HF_ROLLOUT: ("seed_grpo.verl_plugin.cpu.hf_rollout",)}
 
-    transfer_queue.init(settings)
+
+def import_libraries() -> None:
+    """Import what takes long, and nothing that imports Ray."""
+    for name in LIBRARIES:
+        import_module(name)
+
+
+def import_workers(rollout_name: str) -> None:
+    """Import what a run's processes need, for one that they are forked from.
+
+    Args:
+        rollout_name: verl's `rollout.name`.
+    """
+    for name in (*TRAINER_AND_WORKERS, *SERVER.get(rollout_name, ())):
+        import_module(name)
 
 
 def registered_in_this_process() -> dict[str, bool]:

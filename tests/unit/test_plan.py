@@ -358,6 +358,7 @@ def test_too_few_steps_to_calibrate_by(tmp_path: Path) -> None:
     assert "at least 4 steps" in str(done.exception)
 
 
+@pytest.mark.benchmark  # two times of a busy machine say nothing of each other
 @pytest.mark.e2e
 def test_calibration_by_a_real_run(sync_run: Run, quickstart_base: Path, tmp_path: Path) -> None:
     """A real run of a few steps predicts another one of four times the responses within a factor of two."""

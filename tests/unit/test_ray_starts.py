@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from seed_grpo.training.driver import start_again
+from seed_grpo.training import ray_node
 from seed_grpo.training.environment import NOT_UP, STARTS
+from seed_grpo.training.own_ray import start_again
 
 
 class Starts:
@@ -46,8 +49,22 @@ def test_another_error_is_final() -> None:
 
 
 def test_the_words_are_those_of_ray() -> None:
-    from pathlib import Path
-
     ray = pytest.importorskip("ray", reason="needs the extra `train`")
     source = (Path(ray.__file__).parent / "_private" / "node.py").read_text(encoding="utf-8")
     assert NOT_UP in source.replace('"\n                        "', "")
+
+
+@pytest.mark.parametrize("given_out", ["32768\t60999\n", "1024 65535", "nonsense", None])
+def test_a_port_for_ray_is_none_that_the_system_gives_out(
+    given_out: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray's head asks for any port a moment later: it must not get the one that another part of it was promised."""
+    ports = tmp_path / "ip_local_port_range"
+    if given_out is not None:
+        ports.write_text(given_out)
+    monkeypatch.setattr(ray_node, "EPHEMERAL_PORTS", ports)
+    chosen = {ray_node.free_port() for _ in range(5)}
+    assert len(chosen) > 1
+    assert all(ray_node.LOWEST_PORT <= port < 65536 for port in chosen)
+    if given_out != "1024 65535":  # there, no other is left
+        assert not chosen & set(ray_node._given_out())

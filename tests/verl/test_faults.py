@@ -77,20 +77,23 @@ def test_killed_processes(quickstart_base: Path, tmp_path: Path) -> None:
     # As on a cluster: the trainer in an actor, and a reward worker.
     in_actors = ["seed_grpo_runtime.trainer_in_driver=false", "reward.num_workers=1"]
     step, damaged = 1, 0
-    for victim in ("ray::TaskRunnerV1", "ray::HFServer", "ray::WorkerDict", "seed_grpo.training.driver"):
-        if victim == "seed_grpo.training.driver":
+    for victim in ("ray::TaskRunnerV1", "ray::HFServer", "ray::WorkerDict", "trainer", "driver"):
+        if victim == "driver":
             damaged = damage_the_newest(folder)
             step = damaged + 1
         scratch = Scratch()
         process = start_training(overrides + (in_actors if victim == "ray::TaskRunnerV1" else []), scratch)
         wait_for_step(folder, step, process)
-        if victim == "ray::TaskRunnerV1":  # the worker grades nothing here: the run does not miss it
+        if victim == "ray::TaskRunnerV1":
+            check_that_the_load_balancer_is_light(scratch)  # here it is no fork of what has imported verl
+            # The worker grades nothing here: the run does not miss it.
             scratch.kill("ray::RewardLoopWorker")
             step += 2
             wait_for_step(folder, step, process)
-        if victim == "ray::WorkerDict":
-            check_that_the_load_balancer_is_light(scratch)
-        scratch.kill(victim)
+        if victim in ("trainer", "driver"):
+            os.kill(scratch.driver_and_trainer()[victim == "trainer"], signal.SIGKILL)
+        else:
+            scratch.kill(victim)
         output, _ = process.communicate(timeout=END_SECONDS)
         scratch.check_clean()
         assert process.returncode == 1, output

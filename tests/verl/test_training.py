@@ -88,8 +88,8 @@ def test_asynchronous_rollouts_on_the_same_devices(quickstart_base: Path, tmp_pa
     assert run.status == 0, run.output + run.log[-3000:]
     assert run.steps == [1, 2]
     assert run.summary["trainer_mode"] == "seed_grpo_colocate_async"
-    # Each start of Ray says this. What is in flight at the end is given up, and starts no second one.
-    assert run.log.count("SIGTERM handler is not set") == 1
+    # What is in flight at the end is given up, and starts no second Ray.
+    assert run.log.count("Started a local Ray instance") == 1
     assert all(record["weight"] <= 1 for record in run.lines("prompts.jsonl"))
     # All prompts are longer: it is said where a person looks.
     assert run.summary["prompts_cut"] >= 16
