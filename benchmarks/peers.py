@@ -112,7 +112,7 @@ def parse_sides(text: str) -> list[str]:
 
 def prepare_base(folder: Path) -> Path:
     """The quickstart's model and data; warm-started until it writes whole answers, of about 11 tokens."""
-    from seed_grpo.quickstart.data import write_sums
+    from seed_grpo.quickstart.data import write_data
     from seed_grpo.quickstart.model import build_model
     from seed_grpo.quickstart.warm_start import warm_start
 
@@ -123,8 +123,7 @@ def prepare_base(folder: Path) -> Path:
         with console.status("warm start"):
             warm_start(unfinished, seed=1, target=0.3)
         unfinished.rename(folder / "model")
-    write_sums(folder / "data" / "arithmetic_train.parquet", "train")
-    write_sums(folder / "data" / "arithmetic_test.parquet", "test")
+    write_data(folder / "data")
     return folder
 
 

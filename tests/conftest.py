@@ -27,13 +27,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Three processes share the tests (see run.sh): two take what starts Ray or Slurm, one the rest, file by file. A
-    run of verl waits for its processes about half of the time, so that two at once fit on two cores."""
+    """Two processes share the tests (see run.sh): one takes what starts Ray or Slurm, the other the rest, file by file.
+    A run has several processes itself; two at once on two cores take longer than one after the other."""
     if not getattr(config.option, "loadgroup", False):  # set by xdist in its processes
         return
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    items.sort(key=lambda item: group_of(item) not in (SHARED_RUNS, OWN_RUNS))
+    items.sort(key=lambda item: group_of(item) != RUNS)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -41,16 +41,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         raise pytest.UsageError("pytest-xdist does not group by marks: install the versions of requirements/dev.txt.")
 
 
-SHARED_RUNS, OWN_RUNS = "shared-runs", "own-runs"
-"""Two groups of tests that start Ray. Those of the first share the runs of this file's fixtures."""
-WITH_SHARED_RUNS = ("test_plan", "test_driver", "test_export", "test_faults", "test_rollout_paths", "test_training")
+RUNS = "runs"
 
 
 def group_of(item: pytest.Item) -> str:
     """Tests of one group run in one process, one after the other: those that start Ray, and each file's others."""
-    if not item.get_closest_marker("e2e"):
-        return item.path.stem
-    return SHARED_RUNS if item.path.stem in WITH_SHARED_RUNS else OWN_RUNS
+    return RUNS if item.get_closest_marker("e2e") else item.path.stem
 
 
 @pytest.fixture(autouse=True)
@@ -71,20 +67,19 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def untrained_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The quickstart's data and a tiny model that has learned nothing: for what ends before training."""
-    from seed_grpo.quickstart.data import write_sums
+    from seed_grpo.quickstart.data import write_data
     from seed_grpo.quickstart.model import build_model
 
     folder = tmp_path_factory.mktemp("untrained")
     build_model(folder / "model", hidden_size=16, layers=1)
-    for split in ("train", "test"):
-        write_sums(folder / "data" / f"arithmetic_{split}.parquet", split)
+    write_data(folder / "data")
     return folder
 
 
 @pytest.fixture(scope="session")
 def quickstart_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The quickstart's model and data, warm-started just far enough that right and wrong answers are mixed."""
-    from seed_grpo.quickstart.data import write_sums
+    from seed_grpo.quickstart.data import write_data
     from seed_grpo.quickstart.model import build_model
     from seed_grpo.quickstart.warm_start import warm_start
 
@@ -97,8 +92,7 @@ def quickstart_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
             unfinished = folder.with_suffix(".unfinished")
             build_model(unfinished / "model", seed=1)
             warm_start(unfinished / "model", seed=1, target=0.3, batch_size=128, learning_rate=3e-3)
-            for split in ("train", "test"):
-                write_sums(unfinished / "data" / f"arithmetic_{split}.parquet", split)
+            write_data(unfinished / "data")
             unfinished.rename(folder)
     return folder
 

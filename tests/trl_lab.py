@@ -73,12 +73,11 @@ def main(spec: dict[str, Any]) -> None:
     trainer.train()
     if trainer.accelerator.is_main_process:
         (Path(spec["folder"]) / "log.json").write_text(json.dumps(trainer.state.log_history), encoding="utf-8")
-    if torch.distributed.is_initialized():  # or a process that ends first takes the other's connections with it
-        trainer.accelerator.wait_for_everyone()
-        torch.distributed.destroy_process_group()
+    trainer.accelerator.wait_for_everyone()  # a process that ends first takes the other's connections with it
 
 
 if __name__ == "__main__":
     main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
     sys.stdout.flush()
-    os._exit(0)  # gloo's threads have kept an interpreter from ending
+    # gloo's threads have kept an interpreter from ending, and `destroy_process_group` from returning.
+    os._exit(0)

@@ -70,7 +70,7 @@ def compose_study(study: Study, out: Path) -> dict[str, DictConfig]:
     Raises:
         UsageError: an override that cannot be applied, or arms that are not comparable.
     """
-    configs = {arm.name: Job(study, out, arm, study.seeds[0]).compose() for arm in study.arms}
+    configs = {arm.name: Job(study, out, arm, study.seeds_of(arm)[0]).compose() for arm in study.arms}
     check_fair(study, configs)
     return configs
 

@@ -81,4 +81,4 @@ class Job:
 
 def all_jobs(study: Study, out: Path) -> list[Job]:
     """Every run of a study, seeds outermost: a study that is interrupted then has whole seeds."""
-    return [Job(study, out, arm, seed) for seed in study.seeds for arm in study.arms]
+    return [Job(study, out, arm, seed) for seed in study.seeds for arm in study.arms if seed in study.seeds_of(arm)]

@@ -154,7 +154,7 @@ class StudyRun:
 
 def load_runs(out: Path, study: Study) -> dict[tuple[str, int], StudyRun]:
     """Every run that the study asks for, by arm and seed; one that cannot be read is there with the reason."""
-    return {(arm.name, seed): _load(Job(study, out, arm, seed)) for arm in study.arms for seed in study.seeds}
+    return {(arm.name, seed): _load(Job(study, out, arm, seed)) for arm in study.arms for seed in study.seeds_of(arm)}
 
 
 def _load(job: Job) -> StudyRun:

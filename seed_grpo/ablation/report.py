@@ -65,7 +65,10 @@ def as_report(results: Results, drawn: list[Figure]) -> Report:
     missing = tables.missing_table(results)
     if missing:
         sections.append(Section(missing.title, tables=[missing]))
-    subtitle = f"{len(results.arms)} arms × {len(results.study.seeds)} seeds: {done} of {len(results.runs)} runs count."
+    up_to = "up to " if any(each.arm.seeds for each in results.arms) else ""
+    subtitle = (
+        f"{len(results.arms)} arms × {up_to}{len(results.study.seeds)} seeds: {done} of {len(results.runs)} runs count."
+    )
     if missing:
         subtitle += " The others are named at the end; nothing stands in for them."
     return Report(results.study.title, subtitle, sections)

@@ -211,13 +211,14 @@ def collect(out: Path, study: Study) -> Results:
     runs = load_runs(out, study)
     arms = []
     for arm in study.arms:
-        settings = load_settings([runs[arm.name, seed] for seed in study.seeds])
-        for seed in study.seeds:
+        seeds = study.seeds_of(arm)
+        settings = load_settings([runs[arm.name, seed] for seed in seeds])
+        for seed in seeds:
             run = runs[arm.name, seed]
             if run.state == "done" and settings is not None and run.last_step != settings.steps:
                 reason = f"ended after step {run.last_step} of {settings.steps}"
                 runs[arm.name, seed] = StudyRun(arm.name, seed, run.folder, "unusable", reason)
-        done = {seed: runs[arm.name, seed] for seed in study.seeds if runs[arm.name, seed].state == "done"}
+        done = {seed: runs[arm.name, seed] for seed in seeds if runs[arm.name, seed].state == "done"}
         arms.append(ArmResult(arm, study.against(arm.name), done, settings))
     problems = next((found for each in arms if each.settings and (found := test_problems(each.settings))), None)
     return Results(

@@ -158,7 +158,7 @@ def ensure_base(job: Job) -> None:
     with open(folder / LOCK, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "ready").is_file():
-            prepare(folder, job.seed)
+            prepare(folder, job.seed, job.study.task)
             (folder / "ready").touch()
 
 

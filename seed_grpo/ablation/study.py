@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import seed_grpo.configs
 from seed_grpo.errors import UsageError
+from seed_grpo.quickstart.tasks import get_task
 from seed_grpo.runs.files import replace_file
 
 SHIPPED = Path(seed_grpo.configs.__file__).parent / "study"
@@ -61,6 +62,7 @@ class Arm:
         label: for tables and figures.
         against: the arm that it is compared with instead of the study's baseline; its own name means none.
         paper: the label of its row in the paper's table (`seed_grpo.report.paper`), if it has one.
+        seeds: those of the study's seeds that it is run with; none named means all.
     """
 
     name: str
@@ -68,9 +70,11 @@ class Arm:
     label: str = ""
     against: str | None = None
     paper: str | None = None
+    seeds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         self.overrides = tuple(self.overrides)
+        self.seeds = tuple(self.seeds)
         self.label = self.label or self.name
 
 
@@ -99,7 +103,7 @@ class Hypothesis:
 
 @dataclass
 class Study:
-    """Arms that are compared, each with the same seeds.
+    """Arms that are compared, each with the same seeds or with some of them.
 
     Attributes:
         name: the file's.
@@ -107,11 +111,12 @@ class Study:
         table: the paper's table that it reproduces, such as `4b`.
         baseline: name of the arm that the others are compared with.
         arms: in the order of tables.
-        seeds: each arm is run with each.
+        seeds: each arm is run with each, unless it names some of them.
         overrides: Hydra overrides common to all arms: experiment, platform, budget.
         benchmarks: evaluated after training (`seed-grpo eval`); may be empty.
         eval_options: further options of `seed-grpo eval`, such as `--backend=vllm`.
         quickstart: make the quickstart's warm-started model and data, one per seed, for all arms.
+        task: what that model is taught (`seed_grpo.quickstart.tasks`).
         keep_checkpoints: leave a finished run's checkpoints where they are; by default they are removed.
         assumed: a run's time before one has been measured.
         hypotheses: what is expected; with them, the study cannot change after its first run.
@@ -128,6 +133,7 @@ class Study:
     benchmarks: tuple[str, ...] = ()
     eval_options: tuple[str, ...] = ()
     quickstart: bool = False
+    task: str = "sums"
     keep_checkpoints: bool = False
     assumed: Assumption | None = None
     hypotheses: tuple[Hypothesis, ...] = ()
@@ -149,6 +155,10 @@ class Study:
                 return arm
         names = [arm.name for arm in self.arms]
         raise UsageError(f"The study {self.name} has no arm {name!r}.", _hint(name, names, "its arms are"))
+
+    def seeds_of(self, arm: Arm) -> tuple[int, ...]:
+        """The seeds that an arm is run with, in the study's order."""
+        return tuple(seed for seed in self.seeds if seed in arm.seeds) if arm.seeds else self.seeds
 
     def against(self, name: str) -> str | None:
         """The arm that an arm is compared with; None for one that is only compared against."""
@@ -325,6 +335,13 @@ def _check(study: Study) -> None:
     for seed in study.seeds:
         if not isinstance(seed, int) or not 0 <= seed < 2**31:
             raise UsageError(f"seeds holds {seed!r}.", "a seed is a whole number from 0 to 2147483647.")
+    for arm in study.arms:
+        if unknown := [seed for seed in arm.seeds if seed not in study.seeds]:
+            raise UsageError(
+                f"arms.{arm.name}.seeds holds {unknown[0]!r}, and the study's seeds do not.",
+                "add it there, or remove it.",
+            )
+    get_task(study.task)
     for name in names:
         if not _NAME.fullmatch(name):
             raise UsageError(f"the arm's name {name!r} cannot name a folder.", "use letters, digits and ._-")

@@ -21,7 +21,7 @@ def arms_table(results: Results) -> Table:
         Row(
             [
                 each.label,
-                f"{len(each.runs)} of {len(results.study.seeds)}",
+                f"{len(each.runs)} of {len(results.study.seeds_of(each.arm))}",
                 _spread(each, "before"),
                 _spread(each, "final"),
                 _spread(each, "best"),

@@ -1,16 +1,18 @@
-"""The quickstart's sums as files."""
+"""A task's problems as files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from seed_grpo.quickstart.tasks import SUMS, get_task
 
-def write_sums(path: Path, split: str) -> None:
-    """Write a split as rows of verl's data set, without a manifest (`seed-grpo data prepare` writes one as well)."""
+
+def write_data(folder: Path, task: str = SUMS) -> None:
+    """Write a task's files as rows of verl's data set, without manifests (`seed-grpo data prepare` writes them)."""
     from seed_grpo.data.parquet import Layout, write_rows
-    from seed_grpo.data.prepare import made_here
-    from seed_grpo.data.registry import DATASETS
     from seed_grpo.data.templates import get_template
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_rows(path, made_here(split), Layout(DATASETS["arithmetic"].name, split, get_template("none")))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, records in get_task(task).files().items():
+        dataset, split = name.split("_")[:2]
+        write_rows(folder / f"{name}.parquet", records, Layout(dataset, split, get_template("none")))

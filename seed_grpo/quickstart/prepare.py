@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from seed_grpo.errors import UsageError
+from seed_grpo.quickstart.tasks import SUMS
 from seed_grpo.runs.files import writable_folder
 from seed_grpo.terminal import make_console
 
@@ -37,10 +38,10 @@ def run_overrides(out: Path, seed: int) -> list[str]:
     ]
 
 
-def prepare(folder: Path, seed: int) -> Path:
-    """Make the warm-started model and its data, unless they are there; returns the folder."""
+def prepare(folder: Path, seed: int, task: str = SUMS) -> Path:
+    """Make a task's warm-started model and its data, unless they are there; returns the folder."""
 
-    from seed_grpo.quickstart.data import write_sums
+    from seed_grpo.quickstart.data import write_data
     from seed_grpo.quickstart.model import build_model
     from seed_grpo.quickstart.warm_start import warm_start
 
@@ -49,12 +50,11 @@ def prepare(folder: Path, seed: int) -> Path:
         # Built aside and moved into place, so that an interrupted start leaves no half model.
         unfinished = folder / f"model.{os.getpid()}"
         build_model(unfinished, seed)
-        with console.status("warm start: supervised, on other sums than those to come"):
-            accuracy = warm_start(unfinished, seed)
+        with console.status("warm start: supervised, on other problems than those to come"):
+            accuracy = warm_start(unfinished, seed, task=task)
         unfinished.rename(folder / "model")
-        console.print(f"warm start: solves {accuracy:.0%} of its development sums")
+        console.print(f"warm start: solves {accuracy:.0%} of its exam")
         for leftover in folder.glob("model.*"):
             shutil.rmtree(leftover)
-    for split in ("train", "test"):
-        write_sums(folder / "data" / f"arithmetic_{split}.parquet", split)
+    write_data(folder / "data", task)
     return folder

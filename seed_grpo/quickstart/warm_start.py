@@ -1,8 +1,8 @@
-"""Supervised warm start: the model learns sums from a teacher who often slips, and so stays unsure of them.
+"""Supervised warm start: the model learns a task from a teacher who often slips, and so stays unsure of it.
 
-A policy that is sure of everything has nothing left to explore. The teacher writes a sum's typical mistake
-(`Problem.mistake`) in a share of its examples that grows with the level. The model's uncertainty then differs between
-prompts, and reinforcement learning has to tell right from wrong.
+A policy that is sure of everything has nothing left to explore. The teacher writes a problem's typical mistake in a
+share of its examples; of sums, the share grows with the level. The model's uncertainty then differs between prompts,
+and reinforcement learning has to tell right from wrong.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seed_grpo.data.arithmetic import Problem, problems
 from seed_grpo.errors import SeedGrpoError
+from seed_grpo.quickstart.tasks import SUMS, Lesson, Task, get_task
 
 if TYPE_CHECKING:
     import torch
     from transformers import TrainerCallback, TrainingArguments
 
-TENTHS_WRONG = {1: 5, 2: 6, 3: 7}
-"""How many of ten examples are wrong, by the level of the sum."""
 TARGET = 0.85
-"""The warm start ends when this share of answers to unseen sums equals the teacher's, right or wrong."""
+"""The warm start ends when this share of answers to unseen problems equals the teacher's, right or wrong."""
 MAX_STEPS = 1200
 CHECK_EVERY = 20
 BATCH_SIZE = 256
@@ -34,13 +32,14 @@ def warm_start(
     seed: int = 0,
     target: float = TARGET,
     *,
+    task: str = SUMS,
     batch_size: int = BATCH_SIZE,
     learning_rate: float = LEARNING_RATE,
 ) -> float:
-    """Train the model in `folder` on the warm-start sums, in place, until it answers like the teacher.
+    """Train the model in `folder` on a task's lessons, in place, until it answers like the teacher.
 
     Returns:
-        The share of the dev sums that the model solves (each digit predicted after the right ones before it).
+        The share of the exam's problems that the model solves (each digit predicted after the right ones before it).
 
     Raises:
         SeedGrpoError: the target is not reached in `MAX_STEPS` steps.
@@ -51,18 +50,19 @@ def warm_start(
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
-    progress = _Progress(model, tokenizer)
+    lessons = get_task(task).lessons(seed)
+    progress = _Progress(model, tokenizer, get_task(task))
     with tempfile.TemporaryDirectory() as scratch:
         Trainer(
             model=model,
             args=_training_arguments(scratch, seed, batch_size, learning_rate),
-            train_dataset=_lessons(tokenizer, seed),
+            train_dataset=[_example(tokenizer, lesson) for lesson in lessons],
             data_collator=partial(_collate, pad=tokenizer.pad_token_id),
             callbacks=[_stop_at(target, progress)],
         ).train()
     if progress.learned < target:
         raise SeedGrpoError(
-            f"The warm start answers {progress.learned:.0%} of its dev sums like its teacher after {MAX_STEPS} steps, "
+            f"The warm start answers {progress.learned:.0%} of its exam like its teacher after {MAX_STEPS} steps, "
             f"not {target:.0%}.",
             "choose another seed, or a lower target.",
         )
@@ -73,20 +73,22 @@ def warm_start(
 
 
 class _Progress:
-    """How the model does on the dev sums.
+    """How the model does in the exam.
 
     Attributes:
-        learned: share of the sums that it answers like the teacher, right or wrong.
-        accuracy: share of the sums that it answers right.
+        learned: share of the problems that it answers like the teacher, right or wrong.
+        accuracy: share of the problems that it answers right.
     """
 
     learned = accuracy = 0.0
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
+    def __init__(self, model: Any, tokenizer: Any, task: Task) -> None:
         self._model = model
-        pad, dev = tokenizer.pad_token_id, problems("dev")
-        self._right = _collate([_example(tokenizer, problem, problem.answer) for problem in dev], pad)
-        self._wrong = _collate([_example(tokenizer, problem, problem.mistake) for problem in dev], pad)
+        right, wrong = zip(*task.exam(), strict=True)
+        self._right, self._wrong = (
+            _collate([_example(tokenizer, lesson, whole=False) for lesson in lessons], tokenizer.pad_token_id)
+            for lessons in (right, wrong)
+        )
 
     def measure(self) -> None:
         is_right, is_wrong = self._chosen(self._right), self._chosen(self._wrong)
@@ -136,15 +138,6 @@ def _training_arguments(scratch: str, seed: int, batch_size: int, learning_rate:
     )
 
 
-def _lessons(tokenizer: Any, seed: int) -> list[dict[str, list[int]]]:
-    """What the teacher writes: each sum ten times, in some of them wrong."""
-    return [
-        _example(tokenizer, problem, problem.mistake if tenth < TENTHS_WRONG[problem.level] else problem.answer)
-        for problem in problems("warm_start", seed)
-        for tenth in range(10)
-    ]
-
-
 def _collate(batch: list[dict[str, list[int]]], pad: int) -> dict[str, torch.Tensor]:
     """Examples padded on the right, as tensors."""
     import torch
@@ -157,11 +150,13 @@ def _collate(batch: list[dict[str, list[int]]], pad: int) -> dict[str, torch.Ten
     }
 
 
-def _example(tokenizer: Any, problem: Problem, answer: str) -> dict[str, list[int]]:
-    prompt = tokenizer.encode(problem.problem)
-    response = [*tokenizer.encode(f"\\boxed{{{answer}}}"), tokenizer.eos_token_id]
+def _example(tokenizer: Any, lesson: Lesson, *, whole: bool = True) -> dict[str, list[int]]:
+    """A lesson's tokens; the labels are those of the answer, or of the part of it that is not free."""
+    before, box, free = (tokenizer.encode(text) for text in (lesson.prompt, "\\boxed{", lesson.free))
+    rest = [*tokenizer.encode(f"{lesson.rest}}}"), tokenizer.eos_token_id]
+    tokens = before + box + free + rest
     return {
-        "input_ids": prompt + response,
-        "labels": [-100] * len(prompt) + response,
-        "attention_mask": [1] * (len(prompt) + len(response)),
+        "input_ids": tokens,
+        "labels": [-100] * len(before) + box + (free if whole else [-100] * len(free)) + rest,
+        "attention_mask": [1] * len(tokens),
     }

@@ -86,13 +86,12 @@ def slurm() -> Iterator[Slurm]:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained model, and sums."""
-    from seed_grpo.quickstart.data import write_sums
+    from seed_grpo.quickstart.data import write_data
     from seed_grpo.quickstart.model import build_model
 
     folder = tmp_path_factory.mktemp("base")
     build_model(folder / "model", hidden_size=32, layers=1)
-    for split in ("train", "test"):
-        write_sums(folder / "data" / f"arithmetic_{split}.parquet", split)
+    write_data(folder / "data")
     return folder
 
 

@@ -122,13 +122,12 @@ def test_the_recipe_s_install_line_names_this_package() -> None:
 @pytest.mark.e2e
 @pytest.mark.slow
 def test_the_recipe_trains_on_the_cpu(verl_checkout: Path, tmp_path: Path) -> None:
-    from seed_grpo.quickstart.data import write_sums
+    from seed_grpo.quickstart.data import write_data
     from seed_grpo.quickstart.model import build_model
 
     base = tmp_path / "base"
     build_model(base / "model", hidden_size=32, layers=1)
-    for split in ("train", "test"):
-        write_sums(base / "data" / f"arithmetic_{split}.parquet", split)
+    write_data(base / "data")
     done = subprocess.run(
         ["bash", "recipe/seed_grpo/run_quickstart.sh",
          "trainer.total_training_steps=1", "trainer.test_freq=-1", "trainer.val_before_train=false",

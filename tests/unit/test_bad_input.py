@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from seed_grpo.cli import main
-from seed_grpo.quickstart.data import write_sums
+from seed_grpo.quickstart.data import write_data
 from seed_grpo.quickstart.model import build_model
 
 
@@ -17,8 +17,7 @@ from seed_grpo.quickstart.model import build_model
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base")
     build_model(folder / "model", hidden_size=16, layers=1)
-    for split in ("train", "test"):
-        write_sums(folder / "data" / f"arithmetic_{split}.parquet", split)
+    write_data(folder / "data")
     return folder
 
 
