@@ -51,7 +51,7 @@ make_vllm_environment() {
     }
     echo "Installing the CPU set with vLLM into $vllm_venv (once; 3 GB, a few minutes) ..." >&2
     [[ -x "$vllm_venv/bin/python" ]] || "${PYTHON:-python3}" -m venv "$vllm_venv"
-    local pip=("$vllm_venv/bin/pip" install --quiet --disable-pip-version-check)
+    local pip=("$vllm_venv/bin/pip" install --quiet --disable-pip-version-check --no-compile)
     "${pip[@]}" ${SEED_GRPO_TORCH_INDEX:+--index-url "$SEED_GRPO_TORCH_INDEX"} "$(grep '^torch==' requirements/cpu.txt)"
     "$vllm_venv/bin/python" -c 'import sys, torch; sys.exit(torch.version.cuda is not None)' || {
         echo "vLLM's CPU build needs torch's CPU build, and this is CUDA's: remove $vllm_venv, and set" \

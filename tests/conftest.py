@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    items.sort(key=lambda item: group_of(item) != RUNS)
+    items.sort(key=lambda item: (group_of(item) != RUNS, group_of(item) == CLUSTERS))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -41,12 +41,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         raise pytest.UsageError("pytest-xdist does not group by marks: install the versions of requirements/dev.txt.")
 
 
-RUNS = "runs"
+RUNS, CLUSTERS = "runs", "clusters"
+"""What starts Ray. The second is left for the process that has done everything else."""
 
 
 def group_of(item: pytest.Item) -> str:
     """Tests of one group run in one process, one after the other: those that start Ray, and each file's others."""
-    return RUNS if item.get_closest_marker("e2e") else item.path.stem
+    if not item.get_closest_marker("e2e"):
+        return item.path.stem
+    return CLUSTERS if item.path.parent.name == "cluster" else RUNS
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass
 
 LEVELS = (1, 2, 3)
+HARD = LEVELS[-1]
 SPLITS = {"test": 258, "dev": 129, "warm_start": 2001, "train": 1392}
 """Problems in each split; no problem stands in two of them."""
 
@@ -45,7 +46,7 @@ def _interleaved() -> list[Problem]:
     by_level: dict[int, list[Problem]] = {level: [] for level in LEVELS}
     for a in range(100):
         for b in range(100 - a):
-            level = _level(a, b)
+            level = level_of(a, b)
             by_level[level].append(Problem(f"{a}+{b}=", str(a + b), level))
     for level, pool in by_level.items():
         random.Random(level).shuffle(pool)
@@ -53,7 +54,8 @@ def _interleaved() -> list[Problem]:
     return [pool[i] for i in range(longest) for pool in by_level.values() if i < len(pool)]
 
 
-def _level(a: int, b: int) -> int:
+def level_of(a: int, b: int) -> int:
+    """The level of a sum."""
     if a < 10 or b < 10:
         return 1
     return 3 if a % 10 + b % 10 > 9 else 2

@@ -21,7 +21,6 @@ STRONG_TENTHS_WRONG = {1: 2, 2: 3, 3: 4}
 LESSONS_PER_TOTAL, TENTHS_OF_SPLITS_WRONG = 150, 6
 WRONG_GOLDS = (10, 30)
 """Files of training sums in which so many of a hundred hard ones have a wrong gold answer."""
-HARD = 3
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def with_wrong_golds(records: Sequence[Record], percent: int) -> list[Record]:
     from dataclasses import replace
 
     mistakes = {each.problem: each.mistake for each in arithmetic.problems("train")}
-    hard = [number for number, record in enumerate(records) if record.level == HARD]
+    hard = [number for number, record in enumerate(records) if record.level == arithmetic.HARD]
     wrong = set(random.Random(percent).sample(hard, round(len(hard) * percent / 100)))
     return [
         replace(record, golds=(mistakes[record.problem],)) if number in wrong else record

@@ -148,6 +148,7 @@ def test_nothing_outlives_the_server(server: Server) -> None:
 
 @pytest.mark.parametrize("end", ["signal", "input"])
 def test_it_ends_with_the_child_that_it_serves(server: Server, end: str) -> None:
+    assert server.start("print('served')").communicate(timeout=SECONDS)[0] == "served\n"  # it takes signals by now
     if end == "signal":
         server.process.terminate()
     output, _ = server.process.communicate(timeout=SECONDS)  # closes its input
