@@ -119,14 +119,15 @@ class Scratch:
         assert len(victims) == 1, (part, self.processes())
         os.kill(victims[0], signal.SIGKILL)
 
-    def driver_and_trainer(self) -> tuple[int, int]:
-        """A run's driver, and the fork of it that trains; the one that keeps Ray has children."""
+    def drivers(self) -> dict[str, int]:
+        """A run's driver, and the forks of it that keep Ray and train; of the two, the first has children."""
         import psutil
 
-        drivers = [pid for pid, line in self.processes().items() if "seed_grpo.training.driver" in line]
-        [driver] = [pid for pid in drivers if psutil.Process(pid).ppid() not in drivers]
-        [trainer] = [pid for pid in drivers if pid != driver and not psutil.Process(pid).children()]
-        return driver, trainer
+        found = [pid for pid, line in self.processes().items() if "seed_grpo.training.driver" in line]
+        [driver] = [pid for pid in found if psutil.Process(pid).ppid() not in found]
+        forks = sorted(set(found) - {driver}, key=lambda pid: len(psutil.Process(pid).children()))
+        trainer, keeper = forks
+        return {"driver": driver, "keeper": keeper, "trainer": trainer}
 
     def check_ends(self, seconds: float = 60) -> None:
         """All processes end within a time, and no folder is left."""

@@ -113,7 +113,12 @@ def _train_here(config: Any, scratch: str, private: list[int]) -> int | Worker:
         if not trainer:
             end_with_parent(signal.SIGTERM)
             run_and_exit(lambda: _connect_and_train(config, ray, py_executable(scratch)))
-        return server.serve(trainer, lambda: os.kill(trainer, signal.SIGTERM), private)
+        ended = server.serve(trainer, lambda: os.kill(trainer, signal.SIGTERM), private)
+        if isinstance(ended, int) and ended and not ray.is_there():
+            raise SeedGrpoError(
+                "Ray ended before the run did.", "see whether it was killed; start the run again to resume it."
+            )
+        return ended
     finally:
         if os.getpid() == here:
             ray.end()

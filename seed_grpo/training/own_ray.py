@@ -81,6 +81,15 @@ class OwnRay:
         if job != JOB:
             raise SeedGrpoError(f"This run is job {job} of its own Ray, not {JOB}.", "report this with Ray's version.")
 
+    def is_there(self) -> bool:
+        """Whether the process that keeps Ray is alive."""
+        try:
+            os.waitpid(self._keeper, os.WNOHANG)
+            os.kill(self._keeper, 0)
+        except (ChildProcessError, ProcessLookupError):
+            return False
+        return True
+
     def disconnect(self) -> None:
         """Take leave of Ray; what its workers said last is in the log then."""
         import ray

@@ -70,14 +70,18 @@ def test_rollouts_that_all_fail_end_the_run_with_their_own_cause(quickstart_base
     assert "probabilities that are not numbers" in run.output.splitlines()[-1], run.output
 
 
-def test_killed_processes(quickstart_base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "victims", [("ray::TaskRunnerV1", "ray::HFServer", "ray::WorkerDict"), ("trainer", "keeper", "driver")],
+    ids=["workers", "driver and forks"],
+)  # fmt: skip
+def test_killed_processes(victims: tuple[str, ...], quickstart_base: Path, tmp_path: Path) -> None:
     """One folder, one fault after the other: each start resumes from the newest whole checkpoint."""
     folder = tmp_path / "run"
     overrides = tiny_run(quickstart_base, folder, "trainer.total_training_steps=1000", "trainer.save_freq=1")
     # As on a cluster: the trainer in an actor, and a reward worker.
     in_actors = ["seed_grpo_runtime.trainer_in_driver=false", "reward.num_workers=1"]
     step, damaged = 1, 0
-    for victim in ("ray::TaskRunnerV1", "ray::HFServer", "ray::WorkerDict", "trainer", "driver"):
+    for victim in victims:
         if victim == "driver":
             damaged = damage_the_newest(folder)
             step = damaged + 1
@@ -90,8 +94,8 @@ def test_killed_processes(quickstart_base: Path, tmp_path: Path) -> None:
             scratch.kill("ray::RewardLoopWorker")
             step += 2
             wait_for_step(folder, step, process)
-        if victim in ("trainer", "driver"):
-            os.kill(scratch.driver_and_trainer()[victim == "trainer"], signal.SIGKILL)
+        if victim in ("trainer", "keeper", "driver"):
+            os.kill(scratch.drivers()[victim], signal.SIGKILL)
         else:
             scratch.kill(victim)
         output, _ = process.communicate(timeout=END_SECONDS)
@@ -108,7 +112,8 @@ def test_killed_processes(quickstart_base: Path, tmp_path: Path) -> None:
         step = whole + 2
 
     run = Run(folder, 1, "")
-    assert f"The checkpoint of step {damaged} is not whole: the run resumes after step {damaged - 1}" in run.log
+    if damaged:
+        assert f"The checkpoint of step {damaged} is not whole: the run resumes after step {damaged - 1}" in run.log
 
 
 def damage_the_newest(folder: Path) -> int:
