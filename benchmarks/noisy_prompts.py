@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from seed_grpo.ablation.measures import plain_mean_and_std
 from seed_grpo.data.arithmetic import HARD, level_of
 from seed_grpo.evaluation.metrics import spread
 
@@ -51,9 +52,9 @@ def measure(run: Path) -> dict[str, list[float]]:
     records = list(hard_records(run))
     last = max(record["step"] for record, _ in records)
     found: dict[str, list[float]] = {}
-    for name, signal in SIGNALS.items():
-        for third in range(THIRDS):
-            part = [each for each in records if (each[0]["step"] - 1) * THIRDS // last == third]
+    for third in range(THIRDS):
+        part = [each for each in records if (each[0]["step"] - 1) * THIRDS // last == third]
+        for name, signal in SIGNALS.items():
             wrong = [signal(record) for record, is_wrong in part if is_wrong]
             right = [signal(record) for record, is_wrong in part if not is_wrong]
             found.setdefault(name, []).append(auroc(wrong, right))
@@ -74,11 +75,7 @@ def main() -> None:
     for arm in dict.fromkeys(run.parent.name for run in runs):
         for name in SIGNALS:
             seeds = [found[name] for key, found in measured.items() if key.split("/")[0] == arm]
-            cells = []
-            for values in zip(*seeds, strict=True):
-                over_seeds = spread(list(values))
-                deviation = "" if over_seeds["std"] is None else f" ± {over_seeds['std']:.2f}"
-                cells.append(f"{over_seeds['mean']:.2f}{deviation}")
+            cells = [plain_mean_and_std(**spread(values)) for values in zip(*seeds, strict=True)]
             print(f"| {arm} | {name} | {len(seeds)} | {' | '.join(cells)} |")
     if options.json:
         options.json.write_text(json.dumps(measured, indent=1), encoding="utf-8")

@@ -62,7 +62,7 @@ def _cell(results: Results, arm: ArmResult, name: str) -> str:
         return "–"
     share = name.startswith("pass@")
     found = spread(list(values.values()))
-    shown = mean_and_std(found["mean"], found["std"]) if share else _plain(found["mean"], found["std"])
+    shown = mean_and_std(found["mean"], found["std"]) if share else plain_mean_and_std(found["mean"], found["std"])
     if arm.against is None:
         return shown
     paired, _ = compare(values, measure(results.arm(arm.against), name))
@@ -73,5 +73,6 @@ def _cell(results: Results, arm: ArmResult, name: str) -> str:
     return f"{shown} ({form(paired.mean)}{interval})"
 
 
-def _plain(mean: float | None, std: float | None) -> str:
+def plain_mean_and_std(mean: float | None, std: float | None) -> str:
+    """Mean and standard deviation of a number that is no share."""
     return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")

@@ -6,12 +6,13 @@ All sums are below 100. Level 1 adds a digit, level 2 two numbers of two digits 
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 LEVELS = (1, 2, 3)
 HARD = LEVELS[-1]
 SPLITS = {"test": 258, "dev": 129, "warm_start": 2001, "train": 1392}
-"""Problems in each split; no problem stands in two of them."""
+"""How many problems each split has. No problem is in more than one split."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,16 @@ def problems(split: str, seed: int = 0) -> list[Problem]:
 
     Levels are as even as the number of different problems of a level allows.
     """
-    start = sum(size for name, size in SPLITS.items() if list(SPLITS).index(name) < list(SPLITS).index(split))
-    chosen = _interleaved()[start : start + SPLITS[split]]
+    chosen = _interleaved()[place_of(split, SPLITS)]
     random.Random(seed).shuffle(chosen)
     return chosen
+
+
+def place_of(split: str, sizes: Mapping[str, int]) -> slice:
+    """Where a split's problems are in a list that holds those of all splits, one after the other."""
+    names = list(sizes)
+    start = sum(sizes[name] for name in names[: names.index(split)])
+    return slice(start, start + sizes[split])
 
 
 def _interleaved() -> list[Problem]:

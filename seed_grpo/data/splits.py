@@ -9,10 +9,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from seed_grpo.data.arithmetic import place_of
+
 LOW, HIGH = 10, 99
 """Of a summand."""
 SPLITS = {"test": 30, "dev": 20, "train": 129}
-"""Totals in each split; no total stands in two of them. The warm start and the training share theirs."""
+"""How many totals each split has. No total is in more than one; the warm start uses the same totals as training."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,6 @@ def problems(split: str, seed: int = 0) -> list[Problem]:
     """The problems of a split. The split is the same for every seed; the seed only changes the order."""
     totals = list(range(2 * LOW, 2 * HIGH + 1))
     random.Random(0).shuffle(totals)
-    start = sum(size for name, size in SPLITS.items() if list(SPLITS).index(name) < list(SPLITS).index(split))
-    chosen = [Problem(total) for total in totals[start : start + SPLITS[split]]]
+    chosen = [Problem(total) for total in totals[place_of(split, SPLITS)]]
     random.Random(seed).shuffle(chosen)
     return chosen

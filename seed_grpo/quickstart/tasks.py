@@ -20,7 +20,7 @@ STRONG_TENTHS_WRONG = {1: 2, 2: 3, 3: 4}
 """The same for a strong start: a majority of the model's answers is right at every level."""
 LESSONS_PER_TOTAL, TENTHS_OF_SPLITS_WRONG = 150, 6
 WRONG_GOLDS = (10, 30)
-"""Files of training sums in which so many of a hundred hard ones have a wrong gold answer."""
+"""There is one file for each of these: the percentage of its hard sums whose gold answer is wrong."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _files_of_noisy_sums() -> dict[str, list[Record]]:
 
 
 def with_wrong_golds(records: Sequence[Record], percent: int) -> list[Record]:
-    """The training sums; so many of a hundred hard ones, chosen at random, have the typical mistake as gold answer."""
+    """The training sums, with the typical mistake as the gold answer of a random `percent` of the hard ones."""
     from dataclasses import replace
 
     mistakes = {each.problem: each.mistake for each in arithmetic.problems("train")}

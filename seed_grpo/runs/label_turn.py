@@ -22,8 +22,8 @@ def label_turn(steps: list[dict[str, Any]]) -> dict[str, float] | None:
             gold answers.
 
     Returns:
-        The `step` of the turn, and the true accuracy and the own reward at that step (`accuracy`, `reward`) and at the
-        last one (`accuracy_last`, `reward_last`); None if there is no turn.
+        A dictionary with the `step` of the turn, the true accuracy and the model's own reward at that step (`accuracy`,
+        `reward`), and both at the last step (`accuracy_last`, `reward_last`). None if accuracy never turns.
     """
     known = [record for record in steps if TRUE in record]
     if len(known) < 2 * TURN_WINDOW:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from seed_grpo.errors import SeedGrpoError, last_line
-from seed_grpo.training.fork_server import Worker
+from seed_grpo.training.fork_server import ForkServer, Worker, end_with_parent, py_executable
 from seed_grpo.training.own_ray import OwnRay
 
 FAILURE_MARK = "SEED_GRPO_FAILURE: "
@@ -90,7 +90,6 @@ def _train_here(config: Any, scratch: str, private: list[int]) -> int | Worker:
     """
     from omegaconf import OmegaConf
 
-    from seed_grpo.training.fork_server import ForkServer, end_with_parent, py_executable
     from seed_grpo.verl_plugin.launch import import_libraries, import_workers
 
     # Ray's default for a Ray of one's own, said before any process imports Ray.
@@ -125,10 +124,10 @@ def _train_here(config: Any, scratch: str, private: list[int]) -> int | Worker:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _connect_and_train(config: Any, ray: OwnRay, py_executable: str | None) -> int:
+def _connect_and_train(config: Any, ray: OwnRay, worker_command: str | None) -> int:
     from seed_grpo.verl_plugin.launch import train_here
 
-    ray.connect(py_executable)
+    ray.connect(worker_command)
     signal.signal(signal.SIGTERM, _interrupt)  # Ray has put its own there
     try:
         train_here(config)
