@@ -10,6 +10,7 @@ import socket
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -203,6 +204,9 @@ def test_a_preempted_job_saves_requeues_and_goes_on(slurm: Slurm, base: Path, tm
     assert 1 <= saved < total
     assert steps_of(tmp_path)[-1] == saved
     job.wait_for(lambda job: job.field("JobState") == "PENDING" or job.field("Restarts") == "1", 180)
+    # Slurm waits two minutes by itself. Within the second of the end, a node takes the job for the one that it ended
+    # ("Job credential revoked"), since credentials have a time in whole seconds.
+    time.sleep(3)
     slurm.run("scontrol", "update", f"JobId={job.number}", "StartTime=now")
     job.wait_for(lambda job: job.field("JobState") == "COMPLETED", 500)
     assert job.field("Restarts") == "1"

@@ -231,12 +231,11 @@ def _sentences(tokens: list[str]) -> list[str]:
                 end += 1
         said = sum(word.lower() in _FUNCTION_WORDS for word in words)
         if len(words) > 1 and said and (said > 1 or any(len(word) > 3 for word in words)):
-            out.append(f"{_TEXT_TOKEN}{' '.join(words[:_MAX_WORDS])}}}")
-            index = end
-            out.append(" ")
-        else:
-            out.append(tokens[index])
-            index += 1
+            out += [f"{_TEXT_TOKEN}{' '.join(words[:_MAX_WORDS])}}}", " "]
+        else:  # nor is any part of it a phrase: it would have fewer words
+            end = max(end, index + 1)
+            out += tokens[index:end]
+        index = end
     return out
 
 
