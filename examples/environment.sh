@@ -37,6 +37,11 @@ make_environment() { # requirements file
     state_of "$1" >"$stamp"
 }
 
+# The pins of the CPU set with vLLM, all but torch's. Where both lists name a package, the version of the first holds.
+cpu_vllm_pins() {
+    awk -F== '!/^#/ && $1 != "torch" && !seen[tolower($1)]++' requirements/cpu_vllm.txt requirements/cpu.txt
+}
+
 # vLLM's CPU build beside the CPU set. It needs an older fastapi than that set, and asks for packages that it does not
 # use here: everything but torch is installed without dependencies, from the two lists alone.
 make_vllm_environment() {
@@ -58,9 +63,7 @@ make_vllm_environment() {
             "SEED_GRPO_TORCH_INDEX=https://download.pytorch.org/whl/cpu." >&2
         exit 1
     }
-    # Where both lists name a package, the version of the first holds.
-    "${pip[@]}" --no-deps -r <(awk -F== '!/^#/ && $1 != "torch" && !seen[tolower($1)]++' \
-        requirements/cpu_vllm.txt requirements/cpu.txt)
+    "${pip[@]}" --no-deps -r <(cpu_vllm_pins)
     "${pip[@]}" -r <(grep -E '^(hypothesis|pytest|pytest-timeout|pytest-xdist)==' requirements/dev.txt) \
         'setuptools>=77' wheel
     "${pip[@]}" --no-deps --no-build-isolation -e .

