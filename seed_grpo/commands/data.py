@@ -50,6 +50,10 @@ SubjectColumn = Annotated[str | None, typer.Option(help="Column with the subject
 IdColumn = Annotated[str | None, typer.Option(help="Column with the id.")]
 SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave bad rows out instead of failing.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail if the number of rows is not the expected one.")]
+HoldOut = Annotated[
+    int | None,
+    typer.Option(help="Make a test set of so many problems of a file that names no split.", show_default=False),
+]
 
 
 @app.command("prepare")
@@ -71,6 +75,7 @@ def prepare(
     id_column: IdColumn = None,
     skip_bad_rows: SkipBadRows = False,
     strict: Strict = False,
+    hold_out: HoldOut = None,
 ) -> None:
     """Write data sets as verl's parquet, each with a manifest: source, revision, counts, SHA-256, template.
 
@@ -81,6 +86,8 @@ def prepare(
     Example: seed-grpo data prepare -d benchmarks,math_lvl3to5 --source data --out prepared
 
     Example: seed-grpo data prepare -d gsm8k --template none --answer-template gsm8k --out prepared
+
+    Example: seed-grpo data prepare -d gsm8k --source all_of_it.jsonl --hold-out 200 --out prepared
     """
     from seed_grpo.data.prepare import Options, plan
     from seed_grpo.data.prepare import prepare as prepare_all
@@ -96,7 +103,7 @@ def prepare(
         "id": id_column,
     }
     requests = plan(names_in(dataset), source or [], split=split, revision=revision)
-    options = Options(get_template(template), prompt_format, columns, skip_bad_rows, strict, answer_template)
+    options = Options(get_template(template), prompt_format, columns, skip_bad_rows, strict, answer_template, hold_out)
     _show(prepare_all(requests, out, options, against=against or []))
 
 
@@ -129,6 +136,31 @@ def model(
 
     folder = write_model(name, out, gguf)
     say(f"{folder}: {MODELS[name].about}")
+
+
+@app.command("warm-start")
+def warm_start(
+    model: Annotated[Path, typer.Argument(help="Folder of a model with a chat template.")],
+    data: Annotated[Path, typer.Option(help="Problems as `seed-grpo data prepare` wrote them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the new model; it must not exist.")],
+    examples: Annotated[int, typer.Option(help="Problems that the model answers, to learn from its responses.")] = 256,
+    max_tokens: Annotated[int, typer.Option(help="Tokens per response at most.")] = 192,
+    epochs: Annotated[int, typer.Option(help="Passes through the responses.")] = 2,
+    batch_size: Annotated[int, typer.Option(help="Responses per update, and at once.")] = 8,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate.")] = 2e-5,
+    seed: Annotated[int, typer.Option(help="Seed of the draw of problems and of the order of responses.")] = 0,
+) -> None:
+    """Teach a chat model to put its answer into a box, in its own words, so that rewards are not all zero.
+
+    Example: seed-grpo data warm-start smollm2 --data prepared/gsm8k_train.parquet --out smollm2_boxes
+    """
+    from seed_grpo.warm_start.boxes import BoxSettings, teach_boxes
+
+    settings = BoxSettings(examples, max_tokens, epochs, batch_size, learning_rate, seed)
+    console = make_console(stderr=True)
+    with console.status("loading the model") as status:
+        taught = teach_boxes(model, data, out, settings, status.update)
+    say(f"{taught.folder}: learned from {taught.examples} of its {taught.of} responses")
 
 
 @app.command("list")

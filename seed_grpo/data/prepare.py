@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from seed_grpo.data.answer_forms import misfit
 from seed_grpo.data.manifest import read_manifest, write_manifest
 from seed_grpo.data.overlap import Overlap, drop_overlap
 from seed_grpo.data.parquet import Layout, write_rows
-from seed_grpo.data.registry import TEST, Dataset, describe, exactly, get_dataset
+from seed_grpo.data.registry import TEST, TRAIN, Dataset, describe, exactly, get_dataset
 from seed_grpo.data.rows import Record, choose_columns, to_records
 from seed_grpo.data.sources import BadRow, check_bad_rows, looks_local, read_hub, read_local, sha256
 from seed_grpo.data.templates import PASS_THROUGH, Template, get_template
@@ -31,17 +32,20 @@ class Request:
         split: its split; None if it is a local file that does not say.
         source: a path, or owner/name on the hub; None for what is made here.
         revision: the commit on the hub.
+        held_out: whether the split was made here (`Options.hold_out`): the data set's numbers of rows do not apply.
     """
 
     dataset: Dataset
     split: str | None
     source: str | None
     revision: str | None = None
+    held_out: bool = False
 
     @property
     def name(self) -> str:
         """The name of the files: the data set's, with the split if it has several."""
-        return f"{self.dataset.name}_{self.split}" if len(self.dataset.splits) > 1 and self.split else self.dataset.name
+        several = len(self.dataset.splits) > 1 or self.held_out
+        return f"{self.dataset.name}_{self.split}" if several and self.split else self.dataset.name
 
     @property
     def is_test(self) -> bool:
@@ -51,6 +55,8 @@ class Request:
     def expected_rows(self) -> list[range]:
         """The right numbers of rows; a file without a named split may have any split, or all of them."""
         rows = self.dataset.rows
+        if self.held_out:
+            return []
         if self.split is not None:
             return [rows[self.split]]
         return [*rows.values(), exactly(sum(each.start for each in rows.values()))]
@@ -67,6 +73,7 @@ class Options:
         skip_bad_rows: leave bad rows out instead of failing.
         strict: fail if the number of rows is not the data set's.
         answer_template: where responses will be searched for their answers; None for the prompt template's own.
+        hold_out: of a source that does not name its split, so many problems become a test set.
     """
 
     template: Template = field(default_factory=lambda: get_template("qwen_math"))
@@ -75,8 +82,11 @@ class Options:
     skip_bad_rows: bool = False
     strict: bool = False
     answer_template: str | None = None
+    hold_out: int | None = None
 
     def __post_init__(self) -> None:
+        if self.hold_out is not None and self.hold_out < 1:
+            raise UsageError(f"--hold-out is {self.hold_out}.", "give a positive number, or leave it out.")
         if self.answer_template is not None and self.answer_template not in ANSWER_TEMPLATES:
             raise UsageError(
                 f"Unknown answer template {self.answer_template!r}.", f"choose one of {', '.join(ANSWER_TEMPLATES)}."
@@ -153,7 +163,13 @@ def prepare(
     """
     folder = writable_folder(out)
     test_folders = [folder, *(Path(each).expanduser() for each in against)]
-    return [_prepare_one(request, folder, options, test_folders) for request in requests]
+    prepared = []
+    for request in requests:
+        problems = _read(request, options)
+        check_bad_rows(problems.bad, options.skip_bad_rows)
+        parts = [(request, problems)] if options.hold_out is None else _hold_out(request, problems, options.hold_out)
+        prepared += [_write(part, those, folder, options, test_folders) for part, those in parts]
+    return prepared
 
 
 @dataclass(frozen=True)
@@ -175,9 +191,34 @@ class _Problems:
     origin: dict[str, Any]
 
 
-def _prepare_one(request: Request, folder: Path, options: Options, test_folders: Sequence[Path]) -> Prepared:
-    problems = _read(request, options)
-    check_bad_rows(problems.bad, options.skip_bad_rows)
+def _hold_out(request: Request, problems: _Problems, count: int) -> list[tuple[Request, _Problems]]:
+    """A test set of `count` problems, and the others. Which problems it has depends on their texts alone: neither the
+    order of the source nor other problems that are added or removed later move one from one side to the other often."""
+    if request.split is not None:
+        raise UsageError(
+            f"{request.name} is a split already: --hold-out is for a file that holds all problems.",
+            "leave --hold-out out.",
+        )
+    digests = {record.id: hashlib.sha256(record.problem.encode("utf-8", "surrogatepass")).digest()
+               for record in problems.records}  # fmt: skip
+    held = {record.id for record in sorted(problems.records, key=lambda record: digests[record.id])[:count]}
+    if len(held) == len(problems.records):
+        raise UsageError(
+            f"--hold-out {count} leaves nothing of the {len(problems.records)} problems of {request.name}.",
+            "hold fewer out.",
+        )
+    return [
+        (
+            replace(request, split=split, held_out=True),
+            replace(problems, records=[each for each in problems.records if (each.id in held) == (split == TEST)]),
+        )
+        for split in (TEST, TRAIN)
+    ]
+
+
+def _write(
+    request: Request, problems: _Problems, folder: Path, options: Options, test_folders: Sequence[Path]
+) -> Prepared:
     records = problems.records
     tests: dict[str, list[str]] = {}
     overlaps: list[Overlap] = []
@@ -190,7 +231,7 @@ def _prepare_one(request: Request, folder: Path, options: Options, test_folders:
         )
     warnings = _warnings(request, len(records), problems.bad, overlaps, tests)
     unread = misfit(request.dataset, options.template, options.reads)
-    complete = any(len(records) in rows for rows in request.expected_rows)
+    complete = request.held_out or any(len(records) in rows for rows in request.expected_rows)
     if not complete and (options.strict or problems.origin.get("kind") == "hub"):
         raise SeedGrpoError(warnings[0], "check the source and its revision.")
 
@@ -203,7 +244,8 @@ def _prepare_one(request: Request, folder: Path, options: Options, test_folders:
         "test": request.is_test,
         "file": path.name,
         "rows": len(records),
-        "expected_rows": " or ".join(map(describe, request.expected_rows)),
+        "expected_rows": " or ".join(map(describe, request.expected_rows)) or "any",
+        "held_out_here": request.held_out,
         "complete": complete,
         "sha256": sha256(path),
         **_origin(problems, options),
@@ -290,7 +332,7 @@ def _warnings(
 ) -> list[str]:
     warnings = []
     expected = request.expected_rows
-    if not any(rows in each for each in expected):
+    if expected and not any(rows in each for each in expected):
         warnings.append(f"{request.name} has {rows} rows, not {' or '.join(map(describe, expected))}.")
     if bad:
         warnings.append(f"{request.name}: {len(bad)} bad rows left out; the first is {bad[0]}.")

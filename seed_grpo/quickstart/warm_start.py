@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from seed_grpo.errors import SeedGrpoError
 from seed_grpo.quickstart.tasks import SUMS, Lesson, Task, get_task
+from seed_grpo.warm_start.supervised import IGNORED, Example, collate, example, training_arguments
 
 if TYPE_CHECKING:
     import torch
-    from transformers import TrainerCallback, TrainingArguments
+    from transformers import TrainerCallback
 
 TARGET = 0.85
 """The warm start ends when this share of answers to unseen problems equals the teacher's, right or wrong."""
@@ -55,9 +56,18 @@ def warm_start(
     with tempfile.TemporaryDirectory() as scratch:
         Trainer(
             model=model,
-            args=_training_arguments(scratch, seed, batch_size, learning_rate),
+            args=training_arguments(
+                scratch,
+                max_steps=MAX_STEPS,
+                per_device_train_batch_size=batch_size,
+                learning_rate=learning_rate,
+                warmup_steps=20,
+                adam_beta2=0.98,
+                seed=seed,
+                use_cpu=True,
+            ),
             train_dataset=[_example(tokenizer, lesson) for lesson in lessons],
-            data_collator=partial(_collate, pad=tokenizer.pad_token_id),
+            data_collator=partial(collate, pad=tokenizer.pad_token_id),
             callbacks=[_stop_at(target, progress)],
         ).train()
     if progress.learned < target:
@@ -86,7 +96,7 @@ class _Progress:
         self._model = model
         right, wrong = zip(*task.exam(), strict=True)
         self._right, self._wrong = (
-            _collate([_example(tokenizer, lesson, whole=False) for lesson in lessons], tokenizer.pad_token_id)
+            collate([_example(tokenizer, lesson, whole=False) for lesson in lessons], tokenizer.pad_token_id)
             for lessons in (right, wrong)
         )
 
@@ -102,7 +112,7 @@ class _Progress:
         with torch.no_grad():
             output = self._model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
         predicted, labels = output.logits.argmax(-1), batch["labels"][:, 1:]
-        return ((predicted[:, :-1] == labels) | (labels == -100)).all(dim=1)
+        return ((predicted[:, :-1] == labels) | (labels == IGNORED)).all(dim=1)
 
 
 def _stop_at(target: float, progress: _Progress) -> TrainerCallback:
@@ -118,45 +128,12 @@ def _stop_at(target: float, progress: _Progress) -> TrainerCallback:
     return StopAtTarget()
 
 
-def _training_arguments(scratch: str, seed: int, batch_size: int, learning_rate: float) -> TrainingArguments:
-    from transformers import TrainingArguments
-
-    return TrainingArguments(
-        output_dir=scratch,
-        max_steps=MAX_STEPS,
-        per_device_train_batch_size=batch_size,
-        learning_rate=learning_rate,
-        lr_scheduler_type="constant_with_warmup",
-        warmup_steps=20,
-        adam_beta2=0.98,
-        seed=seed,
-        use_cpu=True,
-        save_strategy="no",
-        logging_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-    )
-
-
-def _collate(batch: list[dict[str, list[int]]], pad: int) -> dict[str, torch.Tensor]:
-    """Examples padded on the right, as tensors."""
-    import torch
-
-    width = max(len(example["input_ids"]) for example in batch)
-    fill = {"input_ids": pad, "labels": -100, "attention_mask": 0}
-    return {
-        name: torch.tensor([example[name] + [value] * (width - len(example[name])) for example in batch])
-        for name, value in fill.items()
-    }
-
-
-def _example(tokenizer: Any, lesson: Lesson, *, whole: bool = True) -> dict[str, list[int]]:
+def _example(tokenizer: Any, lesson: Lesson, *, whole: bool = True) -> Example:
     """A lesson's tokens; the labels are those of the answer, or of the part of it that is not free."""
     before, box, free = (tokenizer.encode(text) for text in (lesson.prompt, "\\boxed{", lesson.free))
     rest = [*tokenizer.encode(f"{lesson.rest}}}"), tokenizer.eos_token_id]
-    tokens = before + box + free + rest
-    return {
-        "input_ids": tokens,
-        "labels": [-100] * len(before) + box + (free if whole else [-100] * len(free)) + rest,
-        "attention_mask": [1] * len(tokens),
-    }
+    lessons = example(before, box + free + rest)
+    if not whole:
+        start = len(before) + len(box)
+        lessons["labels"][start : start + len(free)] = [IGNORED] * len(free)
+    return lessons

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,30 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: str | Path, option: str = "--out") -> Iterator[Path]:
+    """A folder to fill; it gets its name at the end of the block. If the block raises, nothing is left of it.
+
+    Args:
+        path: of the folder, which must not exist.
+        option: the option of the command line that names it.
+
+    Raises:
+        UsageError: it exists.
+    """
+    folder = Path(path).expanduser()
+    if folder.exists():
+        raise UsageError(f"{folder} is there already.", f"choose another {option}, or use that folder.")
+    writable_folder(folder.parent, option)
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def replace_file(path: Path, content: str | bytes) -> None:

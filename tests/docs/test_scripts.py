@@ -49,7 +49,11 @@ def test_shellcheck_finds_nothing(path: Path) -> None:
 
 
 def test_there_is_a_script_for_each_run_of_the_paper() -> None:
-    configured = {path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml")} - {"quickstart", "splits"}
+    configured = {path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml")} - {
+        "quickstart",
+        "smollm2_gsm8k",
+        "splits",
+    }
     assert {path.stem for path in RUNS} == configured
 
 

@@ -25,7 +25,7 @@ def names(group: str) -> list[str]:
     return sorted(path.name.removesuffix(".yaml") for path in (FOLDER / group).glob("*.yaml"))
 
 
-ON_A_LAPTOP = ("quickstart", "splits")
+ON_A_LAPTOP = ("quickstart", "smollm2_gsm8k", "splits")
 PAPER_RUNS = [name for name in names("experiment") if name not in ON_A_LAPTOP]
 # Every file of every group, and every baseline on both kinds of machine.
 RUNS = [[f"experiment={run}", "platform=gpu"] for run in PAPER_RUNS]

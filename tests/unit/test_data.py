@@ -449,3 +449,47 @@ def test_verl_reads_it(tmp_path: Path, shared_data: Path) -> None:
 def _file(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+class TestHoldOut:
+    """A test set of a file that names no split."""
+
+    def rows(self, count: int) -> list[dict[str, Any]]:
+        return [{"problem": f"What is {index} + {index}?", "answer": str(2 * index)} for index in range(count)]
+
+    def test_the_two_files_share_nothing_and_lose_nothing(self, tmp_path: Path) -> None:
+        source = write_lines(tmp_path / "all.jsonl", self.rows(50))
+        held, rest = run("gsm8k", source, tmp_path / "out", hold_out=8)
+        assert (held.path.name, rest.path.name) == ("gsm8k_test.parquet", "gsm8k_train.parquet")
+        problems = [{row["extra_info"]["problem"] for row in read(part.path)} for part in (held, rest)]
+        assert [len(each) for each in problems] == [8, 42]
+        assert problems[0] | problems[1] == {row["problem"] for row in self.rows(50)}
+        assert [part.manifest["test"] for part in (held, rest)] == [True, False]
+        assert held.manifest["held_out_here"]
+        assert rest.manifest["compared_with"] == {"gsm8k_test": 8}
+        assert held.warnings == rest.warnings == []
+
+    def test_the_order_of_the_source_does_not_matter(self, tmp_path: Path) -> None:
+        rows = self.rows(50)
+        held = []
+        for number, each in enumerate((rows, rows[::-1])):
+            source = write_lines(tmp_path / f"{number}.jsonl", each)
+            path = run("gsm8k", source, tmp_path / f"out{number}", hold_out=8)[0].path
+            held.append({row["extra_info"]["problem"] for row in read(path)})
+        assert held[0] == held[1]
+        assert held[0] != {row["problem"] for row in rows[:8]}, "these are just the first"
+
+    def test_a_problem_twice_is_not_on_both_sides(self, tmp_path: Path) -> None:
+        source = write_lines(tmp_path / "all.jsonl", self.rows(10) * 2)
+        held, rest = run("gsm8k", source, tmp_path / "out", hold_out=5)
+        problems = [{row["extra_info"]["problem"] for row in read(part.path)} for part in (held, rest)]
+        assert not problems[0] & problems[1]
+
+    def test_what_cannot_be_held_out(self, tmp_path: Path) -> None:
+        source = write_lines(tmp_path / "all.jsonl", self.rows(5))
+        with pytest.raises(UsageError, match="leaves nothing of the 5 problems"):
+            run("gsm8k", source, tmp_path / "out", hold_out=5)
+        with pytest.raises(UsageError, match="is a split already"):
+            run("gsm8k", source, tmp_path / "out", split="test", hold_out=2)
+        with pytest.raises(UsageError, match="--hold-out is 0"):
+            run("gsm8k", source, tmp_path / "out", hold_out=0)
