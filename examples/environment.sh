@@ -57,6 +57,12 @@ make_vllm_environment() {
     echo "Installing the CPU set with vLLM into $vllm_venv (once; 3 GB, a few minutes) ..." >&2
     [[ -x "$vllm_venv/bin/python" ]] || "${PYTHON:-python3}" -m venv "$vllm_venv"
     local pip=("$vllm_venv/bin/pip" install --quiet --disable-pip-version-check --no-compile)
+    # Where the CPU set is installed already, its files are linked: pip then installs only what differs.
+    local packages=lib/python3.11/site-packages
+    if [[ "$(cat "$venv/.seed-grpo-cpu.txt" 2>/dev/null)" == "$(state_of cpu.txt)" && -d "$venv/$packages" ]]; then
+        cp --recursive --link --remove-destination "$venv/$packages/." "$vllm_venv/$packages/" 2>/dev/null ||
+            cp --recursive --remove-destination "$venv/$packages/." "$vllm_venv/$packages/"
+    fi
     "${pip[@]}" ${SEED_GRPO_TORCH_INDEX:+--index-url "$SEED_GRPO_TORCH_INDEX"} "$(grep '^torch==' requirements/cpu.txt)"
     "$vllm_venv/bin/python" -c 'import sys, torch; sys.exit(torch.version.cuda is not None)' || {
         echo "vLLM's CPU build needs torch's CPU build, and this is CUDA's: remove $vllm_venv, and set" \
@@ -64,7 +70,7 @@ make_vllm_environment() {
         exit 1
     }
     "${pip[@]}" --no-deps -r <(cpu_vllm_pins)
-    "${pip[@]}" -r <(grep -E '^(hypothesis|pytest|pytest-timeout|pytest-xdist)==' requirements/dev.txt) \
+    "${pip[@]}" -r <(grep -E '^(hypothesis|pytest|pytest-rerunfailures|pytest-timeout|pytest-xdist)==' requirements/dev.txt) \
         'setuptools>=77' wheel
     "${pip[@]}" --no-deps --no-build-isolation -e .
     echo "$state" >"$stamp"

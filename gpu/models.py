@@ -106,3 +106,12 @@ def make_large(folder: Path, sizes: Sizes, tokenizer_folder: Path) -> Path:
         write_rows(unfinished / "data" / f"{name}.parquet", rows, Layout(dataset, split, get_template("none")))
     unfinished.rename(folder)
     return folder
+
+
+def make_boxes(model: Path, data: Path, folder: Path, *, few: bool) -> None:
+    """SmolLM2 after a warm start that teaches it to box its answers."""
+    from seed_grpo.warm_start.boxes import BoxSettings, teach_boxes
+
+    # Batches as large as a GPU likes; on a CPU just enough to try.
+    settings = BoxSettings(examples=32, max_tokens=96, epochs=1) if few else BoxSettings(examples=512, batch_size=16)
+    teach_boxes(model, data, folder, settings)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import Machine, Run, StageError, about
-from models import SIZES, Sizes, make_base, make_large
+from models import SIZES, Sizes, make_base, make_boxes, make_large
 
 
 def doctor(machine: Machine) -> dict[str, Any]:
@@ -133,11 +133,34 @@ def stock_verl(machine: Machine) -> Run:
     return machine.finished("verl", status, metrics)
 
 
+def smollm2(machine: Machine) -> dict[str, Any]:
+    """SmolLM2-135M-Instruct on GSM8K: a warm start, then as many steps as there is time for, with validations."""
+    data = machine.bundle / "data"
+    if not data.is_dir():
+        raise StageError("the bundle holds no GSM8K: bundle it with --gsm8k FILE")
+    boxes = machine.out / "smollm2"
+    if not boxes.exists():
+        make_boxes(machine.bundle / "smollm2", data / "gsm8k_train.parquet", boxes, few=machine.is_cpu)
+    run = machine.train(
+        "smollm2_gsm8k",
+        *("experiment=smollm2_gsm8k", f"actor_rollout_ref.model.path={boxes}"),
+        *(f"data.train_files={data}/gsm8k_train.parquet", f"data.val_files={data}/gsm8k_test.parquet"),
+        *(SHORT if machine.is_cpu else ()),
+    )
+    return {**run.measured(), "validation_accuracy": run.curve, "train_accuracy": run.of("train/accuracy")}
+
+
+SHORT = ("data.train_batch_size=2", "actor_rollout_ref.actor.ppo_mini_batch_size=2", "trainer.total_training_steps=2",
+         "trainer.test_freq=-1", "trainer.val_before_train=false", "data.max_response_length=64")  # fmt: skip
+"""On a CPU, to try the stage."""
+
+
 STAGES: dict[str, tuple[float, Callable[[Machine], dict[str, Any]]]] = {
     "doctor": (1, doctor),
     "hf": (2, rollouts_by_hf),
     "vllm": (3, rollouts_by_vllm),
     "large": (10, large_model),
+    "smollm2": (6, smollm2),
 }
 """Name: its share of the time, and what it does; in this order."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 NONE = "–"
-RUNS = {"hf": "FSDP2, transformers' rollouts", "vllm": "FSDP2, vLLM's rollouts"}
+RUNS = {"hf": "sums, transformers' rollouts", "vllm": "sums, vLLM's rollouts", "smollm2": "SmolLM2-135M on GSM8K"}
 METHODS = {"seed_grpo": "SEED-GRPO", "dr_grpo": "Dr.GRPO", "verl_grpo": "stock verl, GRPO"}
 STAGES = {"gen": "generation", "old_log_prob": "old log-probs", "adv": "advantage", "update_actor": "update",
           "update_weights": "weights"}  # fmt: skip
@@ -40,21 +40,21 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def runs(results: dict[str, Any]) -> str:
-    """Twenty steps of the quickstart's sums on each engine, for docs/cluster.md."""
+    """Runs that learn something, for docs/cluster.md."""
     rows = []
     for name, label in RUNS.items():
         stage = results["stages"].get(name)
         if stage is None:
             continue
         if stage["status"] != "done":
-            rows.append([label, f"failed: {stage['reason'][:200].replace('|', '/')}", *[NONE] * 3])
+            rows.append([label, f"failed: {stage['reason'][:200].replace('|', '/')}", *[NONE] * 4])
             continue
         curve = " → ".join(f"{accuracy:.1%}" for accuracy in stage["validation_accuracy"].values())
         rows.append(
-            [label, number(stage["seconds"]["step"], ".2f"), number(stage["memory_gb"], ".1f"), curve or NONE,
-             number(stage["largest_probability_difference"], ".1e")]
+            [label, str(stage["steps"]), number(stage["seconds"]["step"], ".2f"), number(stage["memory_gb"], ".1f"),
+             curve or NONE, number(stage["largest_probability_difference"], ".1e")]
         )  # fmt: skip
-    return table(["run", "seconds per step", "memory, GB", "accuracy", "largest probability difference"], rows)
+    return table(["run", "steps", "seconds per step", "memory, GB", "accuracy", "largest probability difference"], rows)
 
 
 def large(results: dict[str, Any]) -> str:

@@ -89,7 +89,7 @@ def test_a_bundle_is_installed_without_a_network(tmp_path: Path) -> None:
     done = run_script(
         str(tmp_path / "out"), "60", "platform=cpu", BUNDLE=str(bundle), TARGET=str(target), STAGES="none"
     )
-    assert "none is not a stage: choose of doctor, hf, vllm, large" in done.stderr, done
+    assert "none is not a stage: choose of doctor, hf, vllm, large, smollm2" in done.stderr, done
     assert (target / "site" / "told" / "__init__.py").is_file()
     assert (target / "installed").is_file()
     # It is not installed again: the parts may be gone.
@@ -182,7 +182,7 @@ def test_what_is_measured_of_a_run_and_its_tables(modules: Any, tmp_path: Path) 
     }  # fmt: skip
     assert tables.heading(results) == "2030-01-02, 2 × Card, Python 3.12.1, CUDA 13.0, torch 2.11.0:"
     hf, vllm = tables.runs(results).splitlines()[2:]
-    assert hf == "| FSDP2, transformers' rollouts | 3.00 | 20.0 | 25.0% → 50.0% | 1.0e-03 |"
+    assert hf == "| sums, transformers' rollouts | 3 | 3.00 | 20.0 | 25.0% → 50.0% | 1.0e-03 |"
     assert "failed: no / room" in vllm
     last = tables.large(results).splitlines()[-1]
     assert last == "| stock verl, GRPO | 3.00 | 1,333 | generation 1.50, advantage 0.01 | 20.0 |"
