@@ -176,8 +176,8 @@ def measure(machine: Machine, seconds: float, names: list[str]) -> dict[str, Any
     Returns:
         What is in `OUT/results.json`.
     """
-    end = time.monotonic() + seconds
     results: dict[str, Any] = {"about": about(machine), "stages": {}}
+    end = time.monotonic() + seconds
     for number, name in enumerate(names):
         share = STAGES[name][0] / sum(STAGES[later][0] for later in names[number:])
         start = time.monotonic()

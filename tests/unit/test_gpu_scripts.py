@@ -140,9 +140,7 @@ def test_a_stage_that_fails_or_takes_too_long_leaves_the_others_their_time(
         return {"left": where.deadline - time.monotonic()}
 
     monkeypatch.setattr(stages, "STAGES", {"long": (1, too_long), "breaks": (1, breaks), "works": (2, works)})
-    start = time.monotonic()
     stages.measure(machine.Machine(tmp_path, tmp_path, ["platform=cpu"]), 20.0, ["long", "breaks", "works"])
-    assert time.monotonic() - start < 15
     results = json.loads((tmp_path / "results.json").read_text())
     assert {name: stage["status"] for name, stage in results["stages"].items()} == {
         "long": "done", "breaks": "failed", "works": "done",

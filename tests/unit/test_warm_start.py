@@ -48,7 +48,7 @@ def test_without_a_number_there_is_no_box(response: str) -> None:
 def test_long_responses_take_no_longer_than_their_length(piece: str) -> None:
     start = time.process_time()
     in_a_box(piece * (200_000 // len(piece)))
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 5  # a quadratic rule would take minutes
 
 
 def test_a_model_learns_in_its_own_words(quickstart_base: Path, tmp_path: Path) -> None:
