@@ -39,8 +39,14 @@ in_storage() { # command of buildah and its arguments
 make_base() {
     echo "== $base from debootstrap"
     rm -rf "$folder/base"
-    debootstrap --variant=minbase --include=python3.11,python3.11-venv,python3.11-dev,ca-certificates \
-        bookworm "$folder/base" "${MIRROR:-http://deb.debian.org/debian}" >"$folder/debootstrap.log"
+    # debootstrap does not know what provides the virtual package python3.11-distutils, which the second one needs.
+    debootstrap --variant=minbase --include=python3.11,python3.11-venv,python3-distutils,ca-certificates \
+        bookworm "$folder/base" "${MIRROR:-http://deb.debian.org/debian}" >"$folder/debootstrap.log" 2>&1 || {
+        tail -n 5 "$folder/debootstrap.log" >&2
+        echo "debootstrap made no base image: see $folder/debootstrap.log. Remedy: check the network and MIRROR." >&2
+        exit 1
+    }
+    rm -rf "$folder"/base/var/cache/apt/* "$folder"/base/var/lib/apt/lists/*
     local container
     container=$(in_storage from scratch)
     in_storage add --quiet "$container" "$folder/base" / >/dev/null

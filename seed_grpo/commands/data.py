@@ -146,7 +146,7 @@ def warm_start(
     examples: Annotated[int, typer.Option(help="Problems that the model answers, to learn from its responses.")] = 256,
     max_tokens: Annotated[int, typer.Option(help="Tokens per response at most.")] = 192,
     epochs: Annotated[int, typer.Option(help="Passes through the responses.")] = 2,
-    batch_size: Annotated[int, typer.Option(help="Responses per update, and at once.")] = 8,
+    batch_size: Annotated[int, typer.Option(help="Responses per update.")] = 8,
     learning_rate: Annotated[float, typer.Option(help="Learning rate.")] = 2e-5,
     seed: Annotated[int, typer.Option(help="Seed of the draw of problems and of the order of responses.")] = 0,
 ) -> None:

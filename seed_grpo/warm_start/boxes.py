@@ -21,6 +21,8 @@ from seed_grpo.runs.files import new_folder
 NUMBER = re.compile(r"(?<![\w.])-?\$?\d[\d,]*(?:\.\d+)?")
 AT_LEAST = 16
 """With fewer examples nothing is learned."""
+AT_ONCE = 64
+"""Responses that are decoded together: decoding reads all weights for each token, of one response or of many."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class BoxSettings:
         examples: responses to learn from; so many problems are drawn from the data, and some responses are of no use.
         max_tokens: of a response.
         epochs: passes through the examples.
-        batch_size: examples per update, and responses decoded at once.
+        batch_size: examples per update.
         learning_rate: AdamW's.
         seed: of the draw of problems and of the order of examples.
     """
@@ -151,9 +153,9 @@ def _lessons(
     except (OSError, ValueError, RuntimeError) as error:
         raise cannot_load("The model", model, error) from error
     lessons = []
-    for start in range(0, len(prompts), settings.batch_size):
+    for start in range(0, len(prompts), AT_ONCE):
         say(f"response {start} of {len(prompts)}")
-        asked = prompts[start : start + settings.batch_size]
+        asked = prompts[start : start + AT_ONCE]
         for prompt, generated in zip(
             asked, engine.generate(asked, Sampling(settings.max_tokens, temperature=0.0)), strict=True
         ):
