@@ -93,10 +93,14 @@ def server_class() -> type:
         async def generate_groups(self, prompts: list[list[int]], n: int, max_tokens: int) -> list[list[int]]:
             from vllm import SamplingParams
             from vllm.inputs import TokensPrompt
+            from vllm.sampling_params import RequestOutputKind
 
             async def one(prompt_ids: list[int]) -> list[list[int]]:
                 final: Any = None
-                params = SamplingParams(n=n, temperature=1.0, max_tokens=max_tokens, ignore_eos=True, logprobs=0)
+                params = SamplingParams(
+                    n=n, temperature=1.0, max_tokens=max_tokens, ignore_eos=True, logprobs=0,
+                    output_kind=RequestOutputKind.FINAL_ONLY,  # otherwise each output holds only some of the n
+                )  # fmt: skip
                 async for output in self.engine.generate(
                     TokensPrompt(prompt_token_ids=prompt_ids), params, uuid4().hex
                 ):

@@ -42,8 +42,8 @@ class Machine:
     deadline: float = 0.0
 
     @property
-    def is_cpu(self) -> bool:
-        return any(override.startswith("platform=cpu") for override in self.overrides)
+    def kind(self) -> str:
+        return "cpu" if any(override.startswith("platform=cpu") for override in self.overrides) else "gpu"
 
     def run(self, name: str, command: list[str], **environment: str) -> int | None:
         """Run a command until the stage's deadline; its output is in `OUT/NAME.log`. None if it had to be ended."""
@@ -55,9 +55,11 @@ class Machine:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env={**os.environ, **environment},
+                cwd=self.out,  # where the project's own files do not take the place of what is installed
             )
+            left = self.deadline - time.monotonic()
             try:
-                return process.wait(max(1.0, self.deadline - END_SECONDS - time.monotonic()))
+                return process.wait(max(1.0, left - min(END_SECONDS, left / 5)))
             except subprocess.TimeoutExpired:
                 for number in (signal.SIGTERM, signal.SIGKILL):
                     os.killpg(process.pid, number)
@@ -67,6 +69,18 @@ class Machine:
                     except subprocess.TimeoutExpired:
                         continue
                 return None
+
+    def make(self, what: str) -> Path:
+        """The folder of a model and its data (models.py), which is made once."""
+        folder = self.out / what
+        if not folder.exists():
+            script = Path(__file__).with_name("models.py")
+            command = [sys.executable, str(script), what, str(folder), str(self.bundle), self.kind]
+            status = self.run(f"make_{what}", command)
+            if status != 0:
+                how = "was not made in time" if status is None else f"could not be made (status {status})"
+                raise StageError(f"{what} {how}: {last_words(self.out / f'make_{what}.log')}")
+        return folder
 
     def train(self, name: str, *overrides: str) -> Run:
         """A run of `seed-grpo train`."""

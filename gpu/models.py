@@ -1,7 +1,12 @@
-"""The models and the data that are measured, made from scratch but for SmolLM2's tokenizer."""
+"""The models and the data that are measured, made from scratch but for SmolLM2.
+
+A process of its own makes each (`python models.py WHAT FOLDER BUNDLE KIND`), so that a stage's time is kept.
+"""
 
 from __future__ import annotations
 
+import argparse
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,27 +61,20 @@ SIZES = {
 }
 
 
-def make_base(base: Path) -> Path:
-    """The quickstart's model and data, with a warm start that leaves much to learn; made once. Returns the folder."""
-    if base.exists():
-        return base
+def make_base(folder: Path, bundle: Path, kind: str) -> None:
+    """The quickstart's model and data, with a warm start that leaves much to learn."""
     from seed_grpo.quickstart.data import write_data
     from seed_grpo.quickstart.model import build_model
     from seed_grpo.quickstart.warm_start import warm_start
 
-    unfinished = base.with_suffix(".unfinished")
-    build_model(unfinished / "model", seed=1)
-    warm_start(unfinished / "model", seed=1, target=0.3)
-    write_data(unfinished / "data")
-    unfinished.rename(base)
-    return base
+    build_model(folder / "model", seed=1)
+    warm_start(folder / "model", seed=1, target=0.3)
+    write_data(folder / "data")
 
 
-def make_large(folder: Path, sizes: Sizes, tokenizer_folder: Path) -> Path:
+def make_large(folder: Path, bundle: Path, kind: str) -> None:
     """A large model with random weights and SmolLM2's tokenizer, and sums behind a long preamble, as the quickstart
     lays them out."""
-    if folder.exists():
-        return folder
     import torch
     from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
@@ -84,8 +82,8 @@ def make_large(folder: Path, sizes: Sizes, tokenizer_folder: Path) -> Path:
     from seed_grpo.data.templates import get_template
     from seed_grpo.quickstart.tasks import SUMS, get_task
 
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
-    unfinished = folder.with_suffix(".unfinished")
+    sizes = SIZES[kind]
+    tokenizer = AutoTokenizer.from_pretrained(bundle / "smollm2")
     torch.manual_seed(1)
     config = Qwen2Config(
         **sizes.architecture,
@@ -96,22 +94,46 @@ def make_large(folder: Path, sizes: Sizes, tokenizer_folder: Path) -> Path:
         bos_token_id=None,
     )
     model: Any = Qwen2ForCausalLM(config)
-    model.to(torch.bfloat16).save_pretrained(unfinished / "model")
-    tokenizer.save_pretrained(unfinished / "model")
+    model.to(torch.bfloat16).save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
     preamble = "Add the two numbers, digit by digit, and write the sum into a box. " * (sizes.prompt_length // 20)
-    (unfinished / "data").mkdir()
+    (folder / "data").mkdir()
     for name, records in get_task(SUMS).files().items():
         dataset, split = name.split("_")[:2]
         rows = [replace(record, problem=preamble + record.problem) for record in records]
-        write_rows(unfinished / "data" / f"{name}.parquet", rows, Layout(dataset, split, get_template("none")))
-    unfinished.rename(folder)
-    return folder
+        write_rows(folder / "data" / f"{name}.parquet", rows, Layout(dataset, split, get_template("none")))
 
 
-def make_boxes(model: Path, data: Path, folder: Path, *, few: bool) -> None:
+def make_boxes(folder: Path, bundle: Path, kind: str) -> None:
     """SmolLM2 after a warm start that teaches it to box its answers."""
     from seed_grpo.warm_start.boxes import BoxSettings, teach_boxes
 
-    # Batches as large as a GPU likes; on a CPU just enough to try.
-    settings = BoxSettings(examples=32, max_tokens=96, epochs=1) if few else BoxSettings(examples=512, batch_size=16)
-    teach_boxes(model, data, folder, settings)
+    # On a CPU just enough to try.
+    settings = (
+        BoxSettings(examples=512, batch_size=16)
+        if kind == "gpu"
+        else BoxSettings(examples=32, max_tokens=128, epochs=1)
+    )
+    teach_boxes(bundle / "smollm2", bundle / "data" / "gsm8k_train.parquet", folder / "model", settings)
+
+
+MAKERS = {"base": make_base, "large": make_large, "boxes": make_boxes}
+"""What can be made. Each fills a folder: from what run.sh unpacked, for a kind of machine."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make a model and its data; started by stages.py.")
+    parser.add_argument("what", choices=list(MAKERS))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("kind", choices=list(SIZES))
+    asked = parser.parse_args()
+    unfinished = asked.folder.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    MAKERS[asked.what](unfinished, asked.bundle, asked.kind)
+    unfinished.rename(asked.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -46,7 +46,7 @@ if [[ ! -f "$target/installed" ]]; then
     rm -r "$target/wheels"
     touch "$target/installed"
 fi
-export PYTHONPATH="$target/site${PYTHONPATH:+:$PYTHONPATH}" HF_HUB_OFFLINE=1
+export PYTHONPATH="$target/site${PYTHONPATH:+:$PYTHONPATH}" HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=PASSIVE
 echo "installed in $target after $((SECONDS - start)) s"
 exec "$python" "$here/stages.py" --bundle "$target" ${STAGES:+--only "$STAGES"} \
     "$out" "$((seconds - SECONDS + start))" "$@"

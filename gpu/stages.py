@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import Machine, Run, StageError, about
-from models import SIZES, Sizes, make_base, make_boxes, make_large
+from models import SIZES
 
 
 def doctor(machine: Machine) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def rollouts_by_vllm(machine: Machine) -> dict[str, Any]:
 
 
 def _learn(machine: Machine, name: str, engine: str) -> dict[str, Any]:
-    base = make_base(machine.out / "quickstart")
+    base = machine.make("base")
     run = machine.train(f"quickstart_{name}", *LEARNING, f"quickstart_dir={base}", engine)
     return {**run.measured(), "validation_accuracy": run.curve}
 
@@ -58,7 +58,7 @@ def _learn(machine: Machine, name: str, engine: str) -> dict[str, Any]:
 def large_model(machine: Machine) -> dict[str, Any]:
     """SEED-GRPO and Dr.GRPO in turn, then stock verl's GRPO, on a model of 1.5B parameters with random weights."""
     end = machine.deadline
-    results: dict[str, Any] = {"sizes": asdict(sizes_of(machine))}
+    results: dict[str, Any] = {"sizes": asdict(SIZES[machine.kind])}
     for number in range(4):
         name = ("seed_grpo", "dr_grpo")[number % 2]
         machine.deadline = time.monotonic() + (end - time.monotonic()) / (5 - number)
@@ -66,23 +66,19 @@ def large_model(machine: Machine) -> dict[str, Any]:
         results.setdefault(name, []).append(run.measured())
         print(f"  {name}: {results[name][-1]['seconds']['step']:.1f} s per step", flush=True)
     machine.deadline = end
-    results["verl_grpo"] = [stock_verl(machine).measured()]
-    for name in ("seed_grpo", "dr_grpo", "verl_grpo"):
+    if machine.kind == "gpu":  # stock verl does not train on a CPU
+        results["verl_grpo"] = [stock_verl(machine).measured()]
+    for name in [name for name in ("seed_grpo", "dr_grpo", "verl_grpo") if name in results]:
         results[f"{name}_step"] = statistics.median(block["seconds"]["step"] for block in results[name])
     return results
 
 
-def sizes_of(machine: Machine) -> Sizes:
-    return SIZES["cpu" if machine.is_cpu else "gpu"]
-
-
 def large_run(machine: Machine) -> list[str]:
     """Overrides of a run of the large model, which is made first."""
-    sizes = sizes_of(machine)
-    folder = make_large(machine.out / "large", sizes, machine.bundle / "smollm2")
+    sizes = SIZES[machine.kind]
     return [
         "experiment=quickstart",
-        f"quickstart_dir={folder}",
+        f"quickstart_dir={machine.make('large')}",
         f"data.train_batch_size={sizes.prompts}",
         f"data.max_prompt_length={sizes.prompt_length}",
         f"data.max_response_length={sizes.response_length}",
@@ -138,14 +134,11 @@ def smollm2(machine: Machine) -> dict[str, Any]:
     data = machine.bundle / "data"
     if not data.is_dir():
         raise StageError("the bundle holds no GSM8K: bundle it with --gsm8k FILE")
-    boxes = machine.out / "smollm2"
-    if not boxes.exists():
-        make_boxes(machine.bundle / "smollm2", data / "gsm8k_train.parquet", boxes, few=machine.is_cpu)
     run = machine.train(
         "smollm2_gsm8k",
-        *("experiment=smollm2_gsm8k", f"actor_rollout_ref.model.path={boxes}"),
+        *("experiment=smollm2_gsm8k", f"actor_rollout_ref.model.path={machine.make('boxes')}/model"),
         *(f"data.train_files={data}/gsm8k_train.parquet", f"data.val_files={data}/gsm8k_test.parquet"),
-        *(SHORT if machine.is_cpu else ()),
+        *(SHORT if machine.kind == "cpu" else ()),
     )
     return {**run.measured(), "validation_accuracy": run.curve, "train_accuracy": run.of("train/accuracy")}
 
@@ -156,7 +149,7 @@ SHORT = ("data.train_batch_size=2", "actor_rollout_ref.actor.ppo_mini_batch_size
 
 
 STAGES: dict[str, tuple[float, Callable[[Machine], dict[str, Any]]]] = {
-    "doctor": (1, doctor),
+    "doctor": (2, doctor),
     "hf": (2, rollouts_by_hf),
     "vllm": (3, rollouts_by_vllm),
     "large": (10, large_model),

@@ -64,7 +64,7 @@ def large(results: dict[str, Any]) -> str:
         return f"The large model was not measured: {stage['reason']}"
     rows = []
     for name, label in METHODS.items():
-        for block in stage[name]:
+        for block in stage.get(name, []):
             seconds = block["seconds"]
             split = ", ".join(f"{text} {seconds[key]:.2f}" for key, text in STAGES.items() if key in seconds)
             rows.append(

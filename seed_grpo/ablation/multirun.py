@@ -20,6 +20,7 @@ from omegaconf import MISSING
 from seed_grpo.ablation.job import Job
 from seed_grpo.ablation.run import execute
 from seed_grpo.ablation.study import read_study
+from seed_grpo.engines.threads import let_threads_sleep
 from seed_grpo.runs.names import STUDY
 from seed_grpo.training.driver import end_with_owner
 from seed_grpo.training.ray_node import node_environment
@@ -48,8 +49,7 @@ ConfigStore.instance().store(name=APP, node=JobConfig)
 @hydra.main(version_base=None, config_path=None, config_name=APP)
 def main(config: JobConfig) -> None:
     """Carry out one run."""
-    # Before torch is loaded: its threads would spin while they wait.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    let_threads_sleep()
     for name in os.environ.keys() - node_environment().keys():
         del os.environ[name]
     out = Path(config.out)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seed_grpo.engines.threads import let_threads_sleep
 from seed_grpo.terminal import make_console, say
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ def warm_start(
     """
     from seed_grpo.warm_start.boxes import BoxSettings, teach_boxes
 
+    let_threads_sleep()
     settings = BoxSettings(examples, max_tokens, epochs, batch_size, learning_rate, seed)
     console = make_console(stderr=True)
     with console.status("loading the model") as status:

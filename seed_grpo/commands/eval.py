@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seed_grpo.data.registry import BENCHMARKS
+from seed_grpo.engines.threads import let_threads_sleep
 from seed_grpo.errors import UsageError
 from seed_grpo.evaluation.backends import BACKENDS, BackendOptions, Source
 from seed_grpo.evaluation.backends.dialects import AUTO, DIALECTS
@@ -122,6 +123,7 @@ def evaluate(
 
     Example: seed-grpo eval --model NAME --backend openai --base-url http://localhost:8000/v1 --data data --out out
     """
+    let_threads_sleep()
     given = dict(locals())  # each option is a field of the object that it belongs to
     given["chat_template_kwargs"] = _json_object(chat_template_kwargs)
     _evaluate(given, Source(_pick(BackendOptions, given)), out, verbose)

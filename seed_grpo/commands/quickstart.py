@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from seed_grpo.engines.threads import let_threads_sleep
 from seed_grpo.engines.vllm import require_vllm
 from seed_grpo.errors import UsageError
 
@@ -38,8 +38,7 @@ def quickstart(
         raise UsageError(f"Unknown engine {engine!r}.", f"choose one of {', '.join(PLATFORMS)}.")
     if engine == "vllm":
         require_vllm()
-    # Before torch is loaded: its threads would spin while they wait, and a busy machine slow down eightfold.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    let_threads_sleep()
     from seed_grpo.commands.train import train
     from seed_grpo.quickstart.prepare import base_folder, prepare, run_overrides
     from seed_grpo.training.compose import compose_config

@@ -151,6 +151,15 @@ def test_a_stage_that_fails_or_takes_too_long_leaves_the_others_their_time(
     assert results["about"]["versions"]["torch"]
 
 
+def test_a_model_that_cannot_be_made_is_a_failed_stage(modules: Any, tmp_path: Path) -> None:
+    machine, *_ = modules
+    (tmp_path / "out").mkdir()
+    where = machine.Machine(tmp_path / "out", tmp_path, ["platform=cpu"], time.monotonic() + 120)
+    with pytest.raises(machine.StageError, match=r"large could not be made .* smollm2"):
+        where.make("large")
+    assert not (tmp_path / "out" / "large").exists()
+
+
 STEP = {"timing_s/step": 2.0, "timing_s/gen": 1.5, "timing_s/adv": 0.01, "perf/total_num_tokens": 4000.0,
         "actor/perf/max_memory_reserved_gb": 20.0, "training/rollout_probs_diff_max": 1e-3}  # fmt: skip
 
