@@ -22,6 +22,7 @@ CONFIG_MODULE = "seed_grpo.configs"
 ROOT = "train"
 PATHS = (
     "quickstart_dir",
+    "smollm2_dir",
     "data_dir",
     "data.train_files",
     "data.val_files",

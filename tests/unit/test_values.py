@@ -82,7 +82,7 @@ def test_every_key_that_our_files_set_is_in_the_table() -> None:
         if path.parent.name != "study"
         for key in keys_of(yaml.safe_load(path.read_text(encoding="utf-8")))
     }
-    own = ("defaults", "hydra.", "variant.", "seed_grpo.", "seed_grpo_runtime", "data_dir")
+    own = ("defaults", "hydra.", "variant.", "seed_grpo.", "seed_grpo_runtime", "data_dir", "smollm2_dir")
     engine = ("ray_kwargs.ray_init.runtime_env.", f"{ROLLOUT}.engine_kwargs.", f"{ROLLOUT}.enable_sleep_mode")
     assert sorted(key for key in set_by_us - set(KINDS) if not key.startswith((*own, *engine))) == []
 
