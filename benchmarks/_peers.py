@@ -126,15 +126,12 @@ def start_verl(task: Task) -> Started:
     from omegaconf import OmegaConf, open_dict
 
     from seed_grpo.training.compose import compose_config
+    from seed_grpo.verl_plugin.names import STOCK
 
     config = compose_config(
         [
             *_overrides(task, task.folder / "run"),
-            "algorithm.adv_estimator=grpo",
-            "trainer.v1.trainer_mode=sync",
-            "trainer.logger=[file]",
-            "actor_rollout_ref.rollout.agent.agent_loop_manager_class=null",
-            "transfer_queue.backend.storage_backend=SimpleStorage",
+            *STOCK,
         ]
     )
     with open_dict(config):

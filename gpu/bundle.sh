@@ -11,7 +11,7 @@
 # --present FILE   names of packages that the machine has already, one per line (default gpu/present.txt for the set gpu)
 # --gsm8k FILE     GSM8K as JSON lines with problem and answer (default: the bundle has no GSM8K)
 #
-# PYTHON           the interpreter that collects (default python3, with pip and the project installed: .venv/bin/python)
+# PYTHON           the interpreter that collects; it has pip and the project installed (default .venv/bin/python)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . examples/environment.sh

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import signal
@@ -11,7 +10,6 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +97,7 @@ class Machine:
         return self.finished(name, status, folder / "metrics.jsonl")
 
     def finished(self, name: str, status: int | None, metrics: Path) -> Run:
-        lines = read_lines(metrics)
+        lines = metrics_of(metrics)
         steps = [line for line in lines if "timing_s/step" in line]
         if not steps:
             how = "was ended at its deadline" if status is None else f"ended with status {status}"
@@ -142,12 +140,11 @@ class Run:
         return {line["step"]: line["val/accuracy"] for line in self.validated}
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """A file of metrics, ours or verl's; a last line that is not whole is left out."""
-    if not path.is_file():
-        return []
-    lines = [json.loads(line) for line in path.read_bytes().rpartition(b"\n")[0].splitlines()]
-    return [{**line.get("data", line), "step": line.get("step")} for line in lines]
+def metrics_of(path: Path) -> list[dict[str, Any]]:
+    """A file of metrics, ours or verl's, which has them under `data`."""
+    from seed_grpo.runs.records import read_lines
+
+    return [{**line.get("data", line), "step": line.get("step")} for line in read_lines(path)]
 
 
 def last_words(path: Path) -> str:
@@ -160,12 +157,8 @@ def about(machine: Machine) -> dict[str, Any]:
     """Date, card and versions."""
     import torch
 
-    found = {}
-    for name in VERSIONS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
+    from seed_grpo.runs.summary import versions
+
     cards = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "date": time.strftime("%Y-%m-%d"),
@@ -174,6 +167,6 @@ def about(machine: Machine) -> dict[str, Any]:
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "machine": platform.platform(),
-        "versions": found,
+        "versions": versions(VERSIONS),
         "overrides": machine.overrides,
     }

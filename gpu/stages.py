@@ -96,16 +96,13 @@ def stock_verl(machine: Machine) -> Run:
     from omegaconf import OmegaConf
 
     from seed_grpo.training.compose import compose_config
+    from seed_grpo.verl_plugin.names import STOCK
 
     config: Any = compose_config(
         [
             *large_run(machine),
             *machine.overrides,
-            "algorithm.adv_estimator=grpo",
-            "trainer.v1.trainer_mode=sync",
-            "trainer.logger=[file]",
-            "actor_rollout_ref.rollout.agent.agent_loop_manager_class=null",
-            "transfer_queue.backend.storage_backend=SimpleStorage",
+            *STOCK,
             f"trainer.default_local_dir={machine.out / 'verl'}",
         ]
     )

@@ -74,5 +74,5 @@ def _cell(results: Results, arm: ArmResult, name: str) -> str:
 
 
 def plain_mean_and_std(mean: float | None, std: float | None) -> str:
-    """Mean and standard deviation of a number that is no share."""
+    """Mean and standard deviation of a number that is not a percentage."""
     return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")

@@ -52,8 +52,7 @@ IdColumn = Annotated[str | None, typer.Option(help="Column with the id.")]
 SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave bad rows out instead of failing.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail if the number of rows is not the expected one.")]
 HoldOut = Annotated[
-    int | None,
-    typer.Option(help="Make a test set of so many problems of a file that names no split.", show_default=False),
+    int | None, typer.Option(help="Set this many problems aside as a test set, if the file names no split.")
 ]
 
 

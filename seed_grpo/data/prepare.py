@@ -61,6 +61,10 @@ class Request:
             return [rows[self.split]]
         return [*rows.values(), exactly(sum(each.start for each in rows.values()))]
 
+    def may_have(self, rows: int) -> bool:
+        """Whether that is a right number of rows."""
+        return self.held_out or any(rows in each for each in self.expected_rows)
+
 
 @dataclass(frozen=True)
 class Options:
@@ -73,7 +77,7 @@ class Options:
         skip_bad_rows: leave bad rows out instead of failing.
         strict: fail if the number of rows is not the data set's.
         answer_template: where responses will be searched for their answers; None for the prompt template's own.
-        hold_out: of a source that does not name its split, so many problems become a test set.
+        hold_out: how many problems to set aside as a test set, from a source that does not name its split.
     """
 
     template: Template = field(default_factory=lambda: get_template("qwen_math"))
@@ -192,16 +196,18 @@ class _Problems:
 
 
 def _hold_out(request: Request, problems: _Problems, count: int) -> list[tuple[Request, _Problems]]:
-    """A test set of `count` problems, and the others. Which problems it has depends on their texts alone: neither the
-    order of the source nor other problems that are added or removed later move one from one side to the other often."""
+    """A test set of `count` problems, and the rest as training data. The choice depends on the problems' texts, not on
+    their order, and a few problems more or less in the source move few from one side to the other."""
     if request.split is not None:
         raise UsageError(
             f"{request.name} is a split already: --hold-out is for a file that holds all problems.",
             "leave --hold-out out.",
         )
-    digests = {record.id: hashlib.sha256(record.problem.encode("utf-8", "surrogatepass")).digest()
-               for record in problems.records}  # fmt: skip
-    held = {record.id for record in sorted(problems.records, key=lambda record: digests[record.id])[:count]}
+
+    def digest(record: Record) -> bytes:
+        return hashlib.sha256(record.problem.encode("utf-8", "surrogatepass")).digest()
+
+    held = {record.id for record in sorted(problems.records, key=digest)[:count]}
     if len(held) == len(problems.records):
         raise UsageError(
             f"--hold-out {count} leaves nothing of the {len(problems.records)} problems of {request.name}.",
@@ -231,7 +237,7 @@ def _write(
         )
     warnings = _warnings(request, len(records), problems.bad, overlaps, tests)
     unread = misfit(request.dataset, options.template, options.reads)
-    complete = request.held_out or any(len(records) in rows for rows in request.expected_rows)
+    complete = request.may_have(len(records))
     if not complete and (options.strict or problems.origin.get("kind") == "hub"):
         raise SeedGrpoError(warnings[0], "check the source and its revision.")
 
@@ -332,7 +338,7 @@ def _warnings(
 ) -> list[str]:
     warnings = []
     expected = request.expected_rows
-    if expected and not any(rows in each for each in expected):
+    if not request.may_have(rows):
         warnings.append(f"{request.name} has {rows} rows, not {' or '.join(map(describe, expected))}.")
     if bad:
         warnings.append(f"{request.name}: {len(bad)} bad rows left out; the first is {bad[0]}.")

@@ -6,9 +6,7 @@ a reader of the model needs to know.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from seed_grpo.engines.generation_config import write_generation_config
 from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.export.model_card import write_card
 from seed_grpo.runs.checkpoints import is_whole, newest_whole, step_folder
+from seed_grpo.runs.files import filling
 from seed_grpo.runs.names import CONFIG
 from seed_grpo.verl_plugin.merging import merge_shards
 
@@ -60,20 +59,12 @@ def export(run: str | Path, out: str | Path, step: int | None = None) -> Exporte
     step = _choose(run, step)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists already.", "choose another --out, or remove it.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # Built aside and moved into place, so that an interrupted export leaves nothing that looks like a model.
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
+    with filling(out) as unfinished:  # an interrupted export leaves nothing that looks like a model
         merge_shards(step_folder(run, step) / "actor", unfinished)
         config = _load_config(run)
         notes = restore_chat_template(unfinished, config.get("actor_rollout_ref", {}).get("model", {}))
         write_generation_config(unfinished)
         write_card(unfinished, run, config, step, notes)
-        if out.exists():
-            out.rmdir()
-        unfinished.rename(out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return Exported(out, step, notes)
 
 

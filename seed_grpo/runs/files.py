@@ -39,11 +39,21 @@ def new_folder(path: str | Path, option: str = "--out") -> Iterator[Path]:
     if folder.exists():
         raise UsageError(f"{folder} is there already.", f"choose another {option}, or use that folder.")
     writable_folder(folder.parent, option)
+    with filling(folder) as unfinished:
+        yield unfinished
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which is moved to the place of `folder`, absent or empty, at the end of the block. If the block
+    raises, it is removed.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
     unfinished.mkdir()
     try:
         yield unfinished
-        unfinished.rename(folder)
+        unfinished.rename(folder)  # takes the place of an empty folder, too
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

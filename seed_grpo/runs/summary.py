@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import fmean, median
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 PACKAGES = ("seed-grpo", "verl", "torch", "ray", "TransferQueue", "transformers", "vllm", "tensordict", "httpx")
 
 
-def versions() -> dict[str, str]:
-    """The versions of what a run depends on; what is not installed is left out."""
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """The versions of packages, by default of what a run depends on; what is not installed is left out."""
     found = {}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

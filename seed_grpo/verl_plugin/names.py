@@ -17,5 +17,13 @@ VLLM_ROLLOUT = "vllm"
 """verl's own rollout, whose replicas and adapters the plugin extends."""
 GROUP_ROLLOUT = "seed_grpo.verl_plugin.group_rollout.GroupRolloutManager"
 """Our `rollout.agent.agent_loop_manager_class`."""
+STOCK = (
+    "algorithm.adv_estimator=grpo",
+    "trainer.v1.trainer_mode=sync",
+    "trainer.logger=[file]",
+    "actor_rollout_ref.rollout.agent.agent_loop_manager_class=null",
+    "transfer_queue.backend.storage_backend=SimpleStorage",
+)
+"""Overrides that leave nothing of the plugin in a run: for `python -m verl.trainer.main_ppo`, to compare with."""
 COLUMN_STORAGE = "SeedGrpoColumns"
 """Our storage backend of TransferQueue, in `transfer_queue.backend.storage_backend`."""

@@ -19,6 +19,7 @@ from seed_grpo.errors import SeedGrpoError, UsageError
 from seed_grpo.runs.files import new_folder
 
 NUMBER = re.compile(r"(?<![\w.])-?\$?\d[\d,]*(?:\.\d+)?")
+SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 AT_LEAST = 16
 """With fewer examples nothing is learned."""
 AT_ONCE = 64
@@ -30,7 +31,7 @@ class BoxSettings:
     """How to teach it.
 
     Attributes:
-        examples: responses to learn from; so many problems are drawn from the data, and some responses are of no use.
+        examples: how many problems to draw from the data. The model learns from its responses to them, the usable ones.
         max_tokens: of a response.
         epochs: passes through the examples.
         batch_size: examples per update.
@@ -80,7 +81,7 @@ def in_a_box(response: str) -> str | None:
         return None
     last = numbers[-1]
     number = last[0].replace("$", "").replace(",", "")
-    sentence = re.compile(r"[.!?](?=\s|$)|\n").search(response, last.end())
+    sentence = SENTENCE_END.search(response, last.end())
     told = response[: sentence.end() if sentence else len(response)].rstrip()
     return f"{told}\nThe final answer is \\boxed{{{number}}}"
 
